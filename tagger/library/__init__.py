@@ -1,0 +1,1 @@
+"""A person's collection: finding files, classifying them, and keeping what was heard."""

@@ -1,0 +1,136 @@
+"""What one worker does with one file, start to end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tagger.errors import AudioError
+from tagger.sound.slices import (
+    SLICE_COUNT,
+    Window,
+    is_silent,
+    log_mel_slices,
+    slice_starts,
+    slice_window,
+)
+
+if TYPE_CHECKING:
+    from tagger.model.classifier import Classifier
+    from tagger.sound.decode import Decoded
+    from tagger.sound.features import FeatureSettings
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """What became of one file: plain values only, so that it crosses any process boundary.
+
+    Attributes
+    ----------
+    status : {"classified", "skipped", "failed"}
+    reason : str or None
+        Why it was not classified, or what was odd although it was.
+    probabilities : dict of str to float
+        Genre to calibrated probability, averaged over the slices.
+    slice_seconds : list of float
+        Where each slice starts.
+    slice_probabilities : bytes
+        uint8 (n_slices, n_genres), in 255ths.
+    embedding : bytes
+        float16, averaged over the slices.
+    """
+
+    path: str
+    status: str
+    size: int = 0
+    mtime_ns: int = 0
+    reason: str | None = None
+    identity: str | None = None
+    duration_seconds: float | None = None
+    container: str | None = None
+    codec: str | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    album_artist: str | None = None
+    date: str | None = None
+    existing_genre: str | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    slice_seconds: list[float] = field(default_factory=list)
+    slice_probabilities: bytes = b""
+    embedding: bytes = b""
+
+
+def classify_file(
+    path: str, classifier: Classifier, slice_count: int = SLICE_COUNT
+) -> TrackResult:
+    """Decode a file, hear it, and return what became of it; a failure is a value too."""
+    try:
+        state = os.stat(path)  # noqa: PTH116 - a str may hold undecodable bytes
+    except OSError as error:
+        return TrackResult(path, "failed", reason=f"can't be read: {error.strerror}")
+    size, mtime_ns = state.st_size, state.st_mtime_ns
+    try:
+        decoded = hear(path, classifier.settings, slice_count)
+    except AudioError as error:
+        return TrackResult(path, "failed", size, mtime_ns, reason=str(error))
+    facts = _facts(decoded)
+    if is_silent(decoded.waveforms):
+        return TrackResult(path, "skipped", size, mtime_ns, reason="silence", **facts)
+    prediction = classifier.predict(log_mel_slices(decoded.waveforms, classifier.settings))
+    return TrackResult(
+        path,
+        "classified",
+        size,
+        mtime_ns,
+        reason=decoded.note or _shortness(decoded, classifier.settings),
+        probabilities=prediction.probabilities,
+        slice_seconds=[max(0.0, window.start_seconds) for window in decoded.windows],
+        slice_probabilities=prediction.slice_probabilities,
+        embedding=prediction.embedding,
+        **facts,
+    )
+
+
+def hear(path: str, settings: FeatureSettings, slice_count: int = SLICE_COUNT) -> Decoded:
+    """Decode the slices of a file.
+
+    Raises
+    ------
+    AudioError
+        If nothing can be heard.
+    """
+    from tagger.sound.decode import decode_windows
+
+    def plan(n_samples: int) -> list[Window]:
+        starts = slice_starts(n_samples, settings, slice_count)
+        return [slice_window(start, settings) for start in starts]
+
+    return decode_windows(path, plan)
+
+
+def _shortness(decoded: Decoded, settings: FeatureSettings) -> str | None:
+    seconds = decoded.info.duration_seconds
+    if seconds * settings.sample_rate_hz >= settings.slice_samples:
+        return None
+    return f"only {seconds:.1f} s long: less than one slice, padded with silence"
+
+
+def _facts(decoded: Decoded) -> dict[str, object]:
+    """Return what the file says of itself, as TrackResult's fields."""
+    info = decoded.info
+    names = {"title": "title", "artist": "artist", "album": "album", "date": "date",
+             "album_artist": "album_artist", "existing_genre": "genre"}  # fmt: skip
+    tags = {field: info.tags.get(tag, "").strip() or None for field, tag in names.items()}
+    return {
+        "identity": decoded.identity,
+        "duration_seconds": round(info.duration_seconds, 3),
+        "container": info.container,
+        "codec": info.codec,
+        "sample_rate_hz": info.sample_rate_hz,
+        "channels": info.channels,
+        **tags,
+    }

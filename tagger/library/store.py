@@ -1,0 +1,237 @@
+"""The results database: SQLite in WAL mode, STRICT tables, one writer.
+
+Only Python scalars go in: a numpy float would be stored as bytes by SQLite.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlite_utils
+
+from tagger.errors import DatabaseError
+from tagger.library.classify import TrackResult
+from tagger.library.schema import migrations
+
+APPLICATION_ID = 0x54414752  # "TAGR" in the file's header: no other program's database
+BUSY_TIMEOUT_SECONDS = 30.0
+
+_FILE_COLUMNS = (
+    "path", "path_text", "size", "mtime_ns", "identity", "duration_seconds", "container", "codec",
+    "sample_rate_hz", "channels", "title", "artist", "album", "album_artist", "date",
+    "existing_genre", "status", "reason", "model_id", "scanned_at", "scan_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """What the database holds of a file, to tell whether it changed."""
+
+    file_id: int
+    size: int
+    mtime_ns: int
+    status: str
+    model_id: str | None
+
+
+def display_path(path: str) -> str:
+    """Return a path as text that any output can hold: undecodable bytes as ``\\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def now() -> str:
+    """Return the time as stored: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _database_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise DatabaseError(f"{path}: the database can't be used: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise DatabaseError(
+            f"{path} is not a tagger database ({error}); choose another with --db"
+        ) from error
+
+
+class Store:
+    """The database of one collection.
+
+    Parameters
+    ----------
+    path : Path
+        Created, with its folder, if it does not exist and ``must_exist`` is false.
+
+    Raises
+    ------
+    DatabaseError
+        If it can't be opened, is no database, or is another program's.
+    """
+
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        if must_exist and not path.exists():
+            raise DatabaseError(f"no results yet at {path}: run `tagger scan FOLDER` first")
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(f"can't create {path.parent}: {error.strerror}") from error
+        with _database_errors(path):
+            self.connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
+            )
+            self.database = sqlite_utils.Database(self.connection)
+            try:
+                self._prepare()
+            except BaseException:
+                self.connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        """Check whose database this is, then bring its tables up to date."""
+        [application_id] = self.connection.execute("pragma application_id").fetchone()
+        tables = self.connection.execute("select count(*) from sqlite_master").fetchone()[0]
+        if application_id != APPLICATION_ID and tables:
+            raise DatabaseError(
+                f"{self.path} is another program's database; choose another with --db"
+            )
+        self.connection.execute("pragma journal_mode = wal")
+        self.connection.execute("pragma synchronous = normal")
+        self.connection.execute("pragma foreign_keys = on")
+        self.connection.row_factory = sqlite3.Row
+        if not tables:
+            self.connection.execute(f"pragma application_id = {APPLICATION_ID}")
+        migrations.apply(self.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Group writes: all or none of them take effect, in one flush to the disk."""
+        with _database_errors(self.path):
+            self.connection.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self.connection.execute("rollback")
+                raise
+            self.connection.execute("commit")
+
+    def known(self, path: str) -> KnownFile | None:
+        """Return what is stored of the file at ``path``, if anything is."""
+        row = self.connection.execute(
+            "select id, size, mtime_ns, status, model_id from files where path = ?",
+            (os.fsencode(path),),
+        ).fetchone()
+        return KnownFile(*row) if row else None
+
+    def add_model(self, model_id: str, name: str, genres: Iterable[str], card: str) -> None:
+        """Remember a model that predictions refer to."""
+        with _database_errors(self.path):
+            self.connection.execute(
+                "insert or ignore into models values (?, ?, ?, ?)",
+                (model_id, name, json.dumps(list(genres)), card),
+            )
+
+    def start_scan(self, paths: Iterable[str], model_id: str) -> int:
+        """Record that a scan begins; return its id."""
+        with _database_errors(self.path):
+            cursor = self.connection.execute(
+                "insert into scans (started_at, paths, model_id) values (?, ?, ?)",
+                (now(), json.dumps([display_path(path) for path in paths]), model_id),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def finish_scan(
+        self, scan_id: int, counts: dict[str, int], seconds: float, reasons: dict[str, int]
+    ) -> None:
+        """Record a scan's honest account."""
+        assignments = ", ".join(f"{name} = :{name}" for name in counts)
+        with _database_errors(self.path):
+            self.connection.execute(
+                f"update scans set finished_at = :finished_at, seconds = :seconds,"
+                f" reasons = :reasons, {assignments} where id = :id",
+                {
+                    "finished_at": now(),
+                    "seconds": round(seconds, 3),
+                    "reasons": json.dumps(reasons),
+                    "id": scan_id,
+                    **counts,
+                },
+            )
+
+    def add_result(self, result: TrackResult, model_id: str, scan_id: int) -> int:
+        """Store what became of one file, in place of what was known; return the file's id.
+
+        A failure or skip keeps earlier predictions: the file may be well again tomorrow.
+        """
+        values = vars(result) | {
+            "path": os.fsencode(result.path),
+            "path_text": display_path(result.path),
+            "model_id": model_id,
+            "scanned_at": now(),
+            "scan_id": scan_id,
+        }
+        row = [values[column] for column in _FILE_COLUMNS]
+        updates = ", ".join(f"{column} = excluded.{column}" for column in _FILE_COLUMNS)
+        [file_id] = self.connection.execute(
+            f"insert into files ({', '.join(_FILE_COLUMNS)})"
+            f" values ({', '.join('?' * len(row))})"
+            f" on conflict (path) do update set {updates} returning id",
+            row,
+        ).fetchone()
+        if result.status == "classified":
+            self._add_prediction(int(file_id), result, model_id)
+        return int(file_id)
+
+    def _add_prediction(self, file_id: int, result: TrackResult, model_id: str) -> None:
+        ranked = sorted(result.probabilities.items(), key=lambda item: -item[1])
+        (genre, confidence), (second_genre, second_confidence) = [*ranked, (None, None)][:2]
+        self.connection.execute(
+            "insert or replace into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                file_id, model_id, genre, confidence, second_genre, second_confidence,
+                json.dumps({name: round(value, 6) for name, value in ranked}),
+                json.dumps([round(seconds, 2) for seconds in result.slice_seconds]),
+                result.slice_probabilities, result.embedding,
+            ),
+        )  # fmt: skip
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one row per file for reports, in order of path.
+
+        Keys are those of the ``files`` table and of its newest prediction (``genre`` and so on,
+        None where there is none); ``probabilities`` is a dict.
+        """
+        cursor = self.connection.execute(
+            "select files.*, genre, confidence, second_genre, second_confidence, probabilities,"
+            " slice_seconds, slice_probabilities from files left join predictions"
+            " on predictions.file_id = files.id and predictions.model_id = files.model_id"
+            " and files.status = 'classified' order by files.path"
+        )
+        with _database_errors(self.path):
+            for row in cursor:
+                values = dict(row)
+                values["probabilities"] = json.loads(row["probabilities"] or "{}")
+                yield values
+
+    def genres(self) -> list[str]:
+        """Return every genre that a stored model knows, in the models' order."""
+        known: dict[str, None] = {}
+        for [names] in self.connection.execute("select genres from models order by rowid"):
+            known |= dict.fromkeys(json.loads(names))
+        return list(known)

@@ -1,0 +1,1 @@
+"""Hearing one file: path -> waveform -> log-mel -> slices."""

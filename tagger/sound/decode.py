@@ -1,0 +1,251 @@
+"""Any container -> windows of a mono float32 waveform: the only place that knows a decoder.
+
+PyAV (FFmpeg) opens nearly everything; what it can't open is offered to soundfile. Windows are
+reached by seeking, and only they are decoded, so a 90-minute mix costs what a song costs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tagger.errors import AudioError
+from tagger.sound.features import SAMPLE_RATE_HZ, FloatArray
+from tagger.sound.slices import Window
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Windows nearer than this are decoded in one go: a seek costs about as much as a second of audio.
+SEEK_GAP_SECONDS = 1.0
+
+# A window that lacks more than this at the end of its track does not count as heard.
+TOLERANCE_SECONDS = 0.25
+
+WindowPlan = Callable[[int], list[Window]]
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says of itself."""
+
+    container: str
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_seconds: float
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The windows of one file.
+
+    Attributes
+    ----------
+    info : AudioInfo
+        With the duration that was found true.
+    windows : list of Window
+        The windows that were heard.
+    waveforms : float32 (n_windows, window samples)
+        Mono, 22,050 Hz, full scale at 1.0; zeros where a window reaches past the track.
+    identity : str
+        A fingerprint of the audio that tags don't change.
+    note : str or None
+        What was wrong with the file although it could be heard, such as ``truncated``.
+    """
+
+    info: AudioInfo
+    windows: list[Window]
+    waveforms: FloatArray
+    identity: str
+    note: str | None = None
+
+
+class Source(Protocol):
+    """An open audio file, as a decoder presents it."""
+
+    info: AudioInfo
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def measure_seconds(self) -> float:
+        """Return the duration that is really there, without decoding where possible."""
+        ...
+
+    def read(self, start: int, stop: int, digest: hashlib.blake2b) -> tuple[int, FloatArray]:
+        """Decode samples ``start <= n < stop`` (at the file's own rate) to mono.
+
+        What identifies the stretch goes into ``digest``. Returns the position of the first
+        sample, which may lie before or after ``start``, and the samples.
+        """
+        ...
+
+
+def decode_windows(path: str, plan: WindowPlan) -> Decoded:
+    """Decode the windows that ``plan`` asks for, given the track's length.
+
+    Parameters
+    ----------
+    path : str
+        A local file; undecodable bytes of its name as surrogates (``os.fsdecode``).
+    plan : callable
+        Given the track's length in samples at 22,050 Hz, returns the windows wanted, in order.
+
+    Raises
+    ------
+    AudioError
+        If nothing can be heard; the message is the reason.
+    """
+    _refuse_other_files(path)
+    with _open(path) as source:
+        stated_seconds = source.info.duration_seconds
+        decoded = _decode(source, plan, stated_seconds)
+        if decoded is not None and decoded.note is None:
+            return decoded
+        real_seconds = source.measure_seconds()
+        if real_seconds <= 0:
+            raise AudioError("no audio could be decoded from it")
+        again = _decode(source, plan, real_seconds)
+        if again is None:
+            raise AudioError("no audio could be decoded from it")
+        note = again.note
+        if real_seconds < stated_seconds - 1.0:
+            note = f"truncated after {real_seconds:.0f} s of {stated_seconds:.0f} s"
+        return Decoded(again.info, again.windows, again.waveforms, again.identity, note)
+
+
+def _decode(source: Source, plan: WindowPlan, seconds: float) -> Decoded | None:
+    """Decode a plan for a track of ``seconds``; None if no window was heard."""
+    info = AudioInfo(**{**vars(source.info), "duration_seconds": seconds})
+    n_samples = round(seconds * SAMPLE_RATE_HZ)
+    windows = plan(n_samples)
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{info.codec} {info.sample_rate_hz} {info.channels} {n_samples}".encode())
+    heard: list[tuple[Window, FloatArray]] = []
+    for group in _group(windows):
+        start, stop = group[0].start_samples, group[-1].stop_samples
+        first, waveform = _decode_stretch(source, start, min(stop, n_samples), digest)
+        for window in group:
+            expected_stop = min(window.stop_samples, n_samples)
+            missing = expected_stop - (first + len(waveform))
+            if missing < TOLERANCE_SECONDS * SAMPLE_RATE_HZ:
+                heard.append((window, _cut(waveform, first, window)))
+    if not heard:
+        return None
+    note = None
+    if len(heard) < len(windows):
+        note = f"only {len(heard)} of {len(windows)} slices could be decoded"
+    waveforms = np.stack([waveform for _, waveform in heard])
+    return Decoded(info, [window for window, _ in heard], waveforms, digest.hexdigest(), note)
+
+
+def _group(windows: list[Window]) -> list[list[Window]]:
+    """Group windows so that those near one another are decoded in one go."""
+    gap_samples = SEEK_GAP_SECONDS * SAMPLE_RATE_HZ
+    groups = [[window] for window in windows[:1]]
+    for before, window in pairwise(windows):
+        if window.start_samples - before.stop_samples < gap_samples:
+            groups[-1].append(window)
+        else:
+            groups.append([window])
+    return groups
+
+
+def _decode_stretch(
+    source: Source, start: int, stop: int, digest: hashlib.blake2b
+) -> tuple[int, FloatArray]:
+    """Decode a stretch given in samples at 22,050 Hz; return its first sample and waveform.
+
+    The file's own samples are read from a position that falls on a whole output sample, so that
+    a stretch is resampled to the same values wherever it begins.
+    """
+    import soxr
+
+    rate_hz = source.info.sample_rate_hz
+    common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
+    block_in, block_out = rate_hz // common, SAMPLE_RATE_HZ // common
+    first_block = max(0, start) // block_out
+    own_start, own_stop = first_block * block_in, -(-stop * block_in // block_out)
+    position, samples = source.read(own_start, own_stop, digest)
+    if position < own_start:
+        samples = samples[own_start - position :]
+    elif position > own_start:  # a seek that lands late: keep the clock right
+        samples = np.pad(samples, (min(position, own_stop) - own_start, 0))
+    samples = np.nan_to_num(samples[: own_stop - own_start], posinf=0.0, neginf=0.0)
+    if rate_hz != SAMPLE_RATE_HZ and len(samples):
+        samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
+    return first_block * block_out, samples
+
+
+def _cut(waveform: FloatArray, first: int, window: Window) -> FloatArray:
+    """Cut a window out of a waveform whose first sample is ``first``, with zeros outside it."""
+    result = np.zeros(window.stop_samples - window.start_samples, np.float32)
+    start = max(window.start_samples, first)
+    part = waveform[start - first : max(0, window.stop_samples - first)]
+    offset = start - window.start_samples
+    result[offset : offset + len(part)] = part
+    return result
+
+
+# What people's folders hold under an audio file's name; FFmpeg hears noise in some of these.
+_OTHER_FILES = {
+    b"\x7fELF": "ELF program",
+    b"MZ": "Windows program",
+    b"PK\x03\x04": "ZIP archive",
+    b"%PDF": "PDF document",
+    b"\x89PNG": "PNG picture",
+    b"\xff\xd8\xff": "JPEG picture",
+    b"GIF8": "GIF picture",
+    b"SQLite format 3": "SQLite database",
+    b"Rar!": "RAR archive",
+    b"7z\xbc\xaf": "7-Zip archive",
+    b"\x1f\x8b": "gzip file",
+    b"<!DOCTYPE": "web page",
+    b"<html": "web page",
+    b"#!": "script",
+    b"#EXTM3U": "playlist",
+    b"\x00\x05\x16\x07": "AppleDouble file",
+}
+
+
+def _refuse_other_files(path: str) -> None:
+    """Raise AudioError for an empty file or one that plainly is something else."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise AudioError(f"can't be read: {error.strerror or error}") from error
+    if not head:
+        raise AudioError("empty file")
+    for magic, kind in _OTHER_FILES.items():
+        if head.startswith(magic):
+            raise AudioError(f"not an audio file: {kind}")
+
+
+def _open(path: str) -> Source:
+    """Open a file with the first decoder that can."""
+    from tagger.sound.sources import AvSource, SoundFileSource
+
+    try:
+        return AvSource(path)
+    except AudioError as error:
+        try:
+            return SoundFileSource(path)
+        except AudioError:
+            raise error from None
+
