@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tagger.errors import AudioError
-from tagger.sound.slices import (
-    SLICE_COUNT,
-    Window,
-    is_silent,
-    log_mel_slices,
-    slice_starts,
-    slice_window,
-)
+from tagger.sound.decode import hear
+from tagger.sound.slices import SLICE_COUNT, is_silent, log_mel_slices
 
 if TYPE_CHECKING:
     from tagger.model.classifier import Classifier
@@ -64,9 +58,7 @@ class TrackResult:
     embedding: bytes = b""
 
 
-def classify_file(
-    path: str, classifier: Classifier, slice_count: int = SLICE_COUNT
-) -> TrackResult:
+def classify_file(path: str, classifier: Classifier, slice_count: int = SLICE_COUNT) -> TrackResult:
     """Decode a file, hear it, and return what became of it; a failure is a value too."""
     try:
         state = os.stat(path)  # noqa: PTH116 - a str may hold undecodable bytes
@@ -88,28 +80,11 @@ def classify_file(
         mtime_ns,
         reason=decoded.note or _shortness(decoded, classifier.settings),
         probabilities=prediction.probabilities,
-        slice_seconds=[max(0.0, window.start_seconds) for window in decoded.windows],
+        slice_seconds=[window.start_seconds for window in decoded.windows],
         slice_probabilities=prediction.slice_probabilities,
         embedding=prediction.embedding,
         **facts,
     )
-
-
-def hear(path: str, settings: FeatureSettings, slice_count: int = SLICE_COUNT) -> Decoded:
-    """Decode the slices of a file.
-
-    Raises
-    ------
-    AudioError
-        If nothing can be heard.
-    """
-    from tagger.sound.decode import decode_windows
-
-    def plan(n_samples: int) -> list[Window]:
-        starts = slice_starts(n_samples, settings, slice_count)
-        return [slice_window(start, settings) for start in starts]
-
-    return decode_windows(path, plan)
 
 
 def _shortness(decoded: Decoded, settings: FeatureSettings) -> str | None:
@@ -119,7 +94,7 @@ def _shortness(decoded: Decoded, settings: FeatureSettings) -> str | None:
     return f"only {seconds:.1f} s long: less than one slice, padded with silence"
 
 
-def _facts(decoded: Decoded) -> dict[str, object]:
+def _facts(decoded: Decoded) -> dict[str, Any]:
     """Return what the file says of itself, as TrackResult's fields."""
     info = decoded.info
     names = {"title": "title", "artist": "artist", "album": "album", "date": "date",

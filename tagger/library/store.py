@@ -39,11 +39,12 @@ class KnownFile:
     size: int
     mtime_ns: int
     status: str
+    reason: str | None
     model_id: str | None
 
 
 def display_path(path: str) -> str:
-    """Return a path as text that any output can hold: undecodable bytes as ``\\xNN``."""
+    r"""Return a path as text that any output can hold: undecodable bytes as ``\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -134,7 +135,7 @@ class Store:
     def known(self, path: str) -> KnownFile | None:
         """Return what is stored of the file at ``path``, if anything is."""
         row = self.connection.execute(
-            "select id, size, mtime_ns, status, model_id from files where path = ?",
+            "select id, size, mtime_ns, status, reason, model_id from files where path = ?",
             (os.fsencode(path),),
         ).fetchone()
         return KnownFile(*row) if row else None

@@ -9,19 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tagger.errors import AudioError
-from tagger.sound.features import SAMPLE_RATE_HZ, FloatArray
-from tagger.sound.slices import Window
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from tagger.sound.features import SAMPLE_RATE_HZ, FeatureSettings, FloatArray
+from tagger.sound.slices import SLICE_COUNT, Window, slice_starts, slice_window
+from tagger.sound.sources import AudioInfo, Source, open_source
 
 # Windows nearer than this are decoded in one go: a seek costs about as much as a second of audio.
 SEEK_GAP_SECONDS = 1.0
@@ -30,18 +27,6 @@ SEEK_GAP_SECONDS = 1.0
 TOLERANCE_SECONDS = 0.25
 
 WindowPlan = Callable[[int], list[Window]]
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What a file says of itself."""
-
-    container: str
-    codec: str
-    sample_rate_hz: int
-    channels: int
-    duration_seconds: float
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,31 +54,20 @@ class Decoded:
     note: str | None = None
 
 
-class Source(Protocol):
-    """An open audio file, as a decoder presents it."""
+def hear(path: str, settings: FeatureSettings, slice_count: int = SLICE_COUNT) -> Decoded:
+    """Decode the slices of a file: what scanning and training both hear of it.
 
-    info: AudioInfo
+    Raises
+    ------
+    AudioError
+        If nothing can be heard; the message is the reason.
+    """
 
-    def __enter__(self) -> Source: ...
+    def plan(n_samples: int) -> list[Window]:
+        starts = slice_starts(n_samples, settings, slice_count)
+        return [slice_window(start, settings) for start in starts]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-    def measure_seconds(self) -> float:
-        """Return the duration that is really there, without decoding where possible."""
-        ...
-
-    def read(self, start: int, stop: int, digest: hashlib.blake2b) -> tuple[int, FloatArray]:
-        """Decode samples ``start <= n < stop`` (at the file's own rate) to mono.
-
-        What identifies the stretch goes into ``digest``. Returns the position of the first
-        sample, which may lie before or after ``start``, and the samples.
-        """
-        ...
+    return decode_windows(path, plan)
 
 
 def decode_windows(path: str, plan: WindowPlan) -> Decoded:
@@ -112,7 +86,7 @@ def decode_windows(path: str, plan: WindowPlan) -> Decoded:
         If nothing can be heard; the message is the reason.
     """
     _refuse_other_files(path)
-    with _open(path) as source:
+    with open_source(path) as source:
         stated_seconds = source.info.duration_seconds
         decoded = _decode(source, plan, stated_seconds)
         if decoded is not None and decoded.note is None:
@@ -126,12 +100,12 @@ def decode_windows(path: str, plan: WindowPlan) -> Decoded:
         note = again.note
         if real_seconds < stated_seconds - 1.0:
             note = f"truncated after {real_seconds:.0f} s of {stated_seconds:.0f} s"
-        return Decoded(again.info, again.windows, again.waveforms, again.identity, note)
+        return replace(again, note=note)
 
 
 def _decode(source: Source, plan: WindowPlan, seconds: float) -> Decoded | None:
     """Decode a plan for a track of ``seconds``; None if no window was heard."""
-    info = AudioInfo(**{**vars(source.info), "duration_seconds": seconds})
+    info = replace(source.info, duration_seconds=seconds)
     n_samples = round(seconds * SAMPLE_RATE_HZ)
     windows = plan(n_samples)
     digest = hashlib.blake2b(digest_size=16)
@@ -235,17 +209,3 @@ def _refuse_other_files(path: str) -> None:
     for magic, kind in _OTHER_FILES.items():
         if head.startswith(magic):
             raise AudioError(f"not an audio file: {kind}")
-
-
-def _open(path: str) -> Source:
-    """Open a file with the first decoder that can."""
-    from tagger.sound.sources import AvSource, SoundFileSource
-
-    try:
-        return AvSource(path)
-    except AudioError as error:
-        try:
-            return SoundFileSource(path)
-        except AudioError:
-            raise error from None
-

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tagger.errors import BundleError
+from tagger.sound import HOP_LENGTHS
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 2_048
-HOP_LENGTH = 1_024  # 46 ms: half the work of the article's hop, and as good (docs/model.md)
-ARTICLE_HOP_LENGTH = 512  # 23 ms
+# 46 ms, half the work and as good; and the article's 23 ms.
+HOP_LENGTH, ARTICLE_HOP_LENGTH = HOP_LENGTHS
 N_MELS = 128
 N_MFCC = 13
 TOP_DB = 80.0
@@ -56,7 +57,7 @@ class FeatureSettings:
         fixed = ("sample_rate_hz", "n_fft", "n_mels")
         if any(getattr(self, name) != known[name].default for name in fixed):
             raise BundleError(f"these feature settings are not supported: {self}")
-        if self.kind not in ("log_mel", "mfcc") or not 0 < self.hop_length <= self.n_fft:
+        if self.kind not in ("log_mel", "mfcc") or self.hop_length not in HOP_LENGTHS:
             raise BundleError(f"these feature settings are not supported: {self}")
 
     @property
@@ -150,7 +151,8 @@ def mel_power(padded: FloatArray, hop_length: int) -> FloatArray:
 def power_to_db(power: FloatArray) -> FloatArray:
     """Return power in dB re 1.0, clipped to 80 dB below the loudest value of the whole array."""
     db = 10.0 * np.log10(np.maximum(power, np.float32(AMIN)))
-    return np.maximum(db, db.max(initial=-np.inf) - np.float32(TOP_DB)).astype(np.float32)
+    clipped: FloatArray = np.maximum(db, db.max(initial=-np.inf) - np.float32(TOP_DB))
+    return clipped.astype(np.float32, copy=False)
 
 
 def log_mel(waveform: FloatArray, hop_length: int = HOP_LENGTH) -> FloatArray:
@@ -177,7 +179,7 @@ def _dct_matrix(n_mfcc: int) -> FloatArray:
     band, coefficient = np.arange(N_MELS)[:, None] + 0.5, np.arange(n_mfcc)[None, :]
     matrix = np.sqrt(2.0 / N_MELS) * np.cos(np.pi * coefficient * band / N_MELS)
     matrix[:, 0] = np.sqrt(1.0 / N_MELS)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)
 
 
 def mfcc(log_mel_db: FloatArray, n_mfcc: int = N_MFCC) -> FloatArray:

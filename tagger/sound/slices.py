@@ -35,8 +35,8 @@ class Window:
 
     @property
     def start_seconds(self) -> float:
-        """Where the window starts in the track."""
-        return self.start_samples / SAMPLE_RATE_HZ
+        """Where the slice inside the window starts in the track."""
+        return (self.start_samples + CONTEXT_SAMPLES) / SAMPLE_RATE_HZ
 
 
 def slice_starts(n_samples: int, settings: FeatureSettings, count: int = SLICE_COUNT) -> list[int]:

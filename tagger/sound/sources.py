@@ -1,23 +1,22 @@
-"""The two decoders, PyAV and soundfile, behind one small interface (``decode.Source``)."""
+"""The two decoders, PyAV and soundfile, behind one small interface."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from tagger.errors import AudioError
-from tagger.sound.decode import AudioInfo
 from tagger.sound.features import FloatArray
 
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
-    from av.packet import Packet
 
 # Demuxers of audio, by FFmpeg's names. Without a list, a playlist named .mp3 would make FFmpeg
 # open whatever other files it names (hls, concat, sdp, dash …).
@@ -38,6 +37,62 @@ PREROLL_SECONDS = 0.1
 LATE_SEEK_SECONDS = 10.0
 
 _INTEGER_SCALE = {"u1": 128.0, "i2": 32_768.0, "i4": 2_147_483_648.0, "i8": 2.0**63}
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says of itself."""
+
+    container: str
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_seconds: float
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """An open audio file, as a decoder presents it."""
+
+    info: AudioInfo
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def measure_seconds(self) -> float:
+        """Return the duration that is really there, without decoding where possible."""
+        ...
+
+    def read(self, start: int, stop: int, digest: hashlib.blake2b) -> tuple[int, FloatArray]:
+        """Decode samples ``start <= n < stop`` (at the file's own rate) to mono.
+
+        What identifies the stretch goes into ``digest``. Returns the position of the first
+        sample, which may lie before or after ``start``, and the samples.
+        """
+        ...
+
+
+def open_source(path: str) -> Source:
+    """Open a file with the first decoder that can.
+
+    Raises
+    ------
+    AudioError
+        If none can; the message is the reason.
+    """
+    try:
+        return AvSource(path)
+    except AudioError as error:
+        try:
+            return SoundFileSource(path)
+        except AudioError:
+            raise error from None
 
 
 class AvSource:
@@ -94,7 +149,7 @@ class AvSource:
             duration_seconds=0.0,
             tags=tags,
         )
-        return AudioInfo(**{**vars(info), "duration_seconds": self._stated_seconds(info)})
+        return replace(info, duration_seconds=self._stated_seconds(info))
 
     def _stated_seconds(self, info: AudioInfo) -> float:
         stream: AudioStream = self._stream
@@ -113,7 +168,8 @@ class AvSource:
         with Path(self._container.name).open("rb") as file:
             head = file.read(10)
             if head.startswith(b"ID3"):
-                size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0)))
+                size = int.from_bytes(head[6:10], "big")  # in 7-bit bytes (ID3v2.4, section 6.2)
+                size = sum((size >> 8 * place & 0x7F) << 7 * place for place in range(4))
                 file.seek(10 + size)
             else:
                 file.seek(0)
@@ -145,7 +201,7 @@ class AvSource:
             raise AudioError(_explain(error)) from error
 
     def read(self, start: int, stop: int, digest: hashlib.blake2b) -> tuple[int, FloatArray]:
-        """Decode samples ``start <= n < stop``; see ``decode.Source``."""
+        """Decode samples ``start <= n < stop``; see ``Source``."""
         rate_hz = self.info.sample_rate_hz
         for lead_seconds in (PREROLL_SECONDS, LATE_SEEK_SECONDS, float("inf")):
             target = max(0.0, start - lead_seconds * rate_hz)
@@ -158,7 +214,7 @@ class AvSource:
         digest.update(packets.digest())
         return position, samples
 
-    def _seek(self, seconds: float) -> Iterator[Packet]:
+    def _seek(self, seconds: float) -> Iterator[Any]:
         """Return the packets from the seek point on; none if it can't be reached."""
         stream = self._stream
         try:
@@ -272,7 +328,7 @@ class SoundFileSource:
         return frames / self.info.sample_rate_hz
 
     def read(self, start: int, stop: int, digest: hashlib.blake2b) -> tuple[int, FloatArray]:
-        """Decode samples ``start <= n < stop``; see ``decode.Source``."""
+        """Decode samples ``start <= n < stop``; see ``Source``."""
         try:
             self._file.seek(start)
             samples: FloatArray = self._file.read(stop - start, dtype="float32", always_2d=True)

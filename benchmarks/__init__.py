@@ -1,0 +1,1 @@
+"""Scripts that measure and print a table: ``python -m benchmarks.NAME``."""

@@ -1,0 +1,30 @@
+"""The task that engines run: classify one file with a network that each worker loads once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tagger.library.classify import TrackResult, classify_file
+from tagger.model.bundle import Bundle, load_bundle
+from tagger.model.classifier import Classifier
+
+_classifier: Classifier | None = None
+
+
+def engine_arguments(bundle: Bundle) -> dict[str, Any]:
+    """Return what an engine needs to prepare its workers for ``classify_task``."""
+    return {"initializer": load_worker, "initargs": (str(bundle.folder),)}
+
+
+def load_worker(folder: str) -> None:
+    """Load the network, once in each worker."""
+    global _classifier
+    _classifier = Classifier(load_bundle(Path(folder)))
+
+
+def classify_task(path: str, slice_count: int) -> TrackResult:
+    """Classify one file in a worker that ``load_worker`` has prepared."""
+    if _classifier is None:
+        raise RuntimeError("load_worker was not called in this process")
+    return classify_file(path, _classifier, slice_count)

@@ -1,0 +1,1 @@
+"""Slices -> genre probabilities: model bundles, inference, and the networks themselves."""

@@ -1,0 +1,1 @@
+"""What was heard, as tables, pages and playlists."""

@@ -1,0 +1,1 @@
+"""Building models: data sets, feature archives, splits, fitting and evaluation."""

@@ -1,0 +1,159 @@
+"""GTZAN and data sets of its layout: a folder per genre; artist lists; known faults."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagger.engines.processes import Failure, ProcessEngine
+from tagger.errors import AudioError, DatasetError
+from tagger.sound.decode import hear
+from tagger.sound.features import HOP_LENGTH, FeatureSettings, FloatArray
+from tagger.sound.slices import log_mel_slices
+from tagger.training.archive import Archive, build_archive
+
+AUDIO_SUFFIXES = frozenset({".wav", ".au", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".aiff"})
+
+# An artist-index line of Sturm's: "blues.00000.wav ::: John Lee Hooker ::: Boom Boom".
+_INDEX_SEPARATOR = ":::"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A labelled file of a data set."""
+
+    path: Path
+    genre: str
+
+    @property
+    def track(self) -> str:
+        """The name that archives and split lists know it by: ``blues.00000``."""
+        return self.path.stem
+
+
+def list_clips(folder: Path) -> list[Clip]:
+    """Return the audio files of a folder that has a folder per genre, in order of name.
+
+    Raises
+    ------
+    DatasetError
+        If it does not exist or holds no audio files in sub-folders.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} does not exist")
+    clips = [
+        Clip(path, path.parent.name)
+        for path in sorted(folder.glob("*/*"))
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+    ]
+    if not clips:
+        raise DatasetError(
+            f"{folder} holds no audio: it needs a folder per genre with audio files in it"
+        )
+    return clips
+
+
+def clip_log_mel(path: str, hop_length: int) -> FloatArray:
+    """Return the log-mel of what scanning hears of a file, float32 (n_frames, 128).
+
+    Slices that follow one another are one stretch; those spread over a long track are joined.
+
+    Raises
+    ------
+    AudioError
+        If nothing can be heard.
+    """
+    settings = FeatureSettings(hop_length=hop_length)
+    decoded = hear(path, settings)
+    slices = log_mel_slices(decoded.waveforms, settings)
+    return slices.reshape(-1, slices.shape[-1])
+
+
+def _clip_features(clip: Clip, hop_length: int) -> FloatArray | str:
+    """Return a clip's log-mel, or why it has none: what a worker does."""
+    try:
+        return clip_log_mel(os.fspath(clip.path), hop_length)
+    except AudioError as error:
+        return str(error)
+
+
+def extract(
+    clips: list[Clip],
+    *,
+    hop_length: int = HOP_LENGTH,
+    workers: int = 1,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> tuple[Archive, dict[str, str]]:
+    """Hear every clip.
+
+    Returns
+    -------
+    archive : Archive
+    unreadable : dict of str to str
+        Path to reason, of the clips that could not be heard (GTZAN's jazz.00054 is one).
+
+    Raises
+    ------
+    DatasetError
+        If a genre has no readable clip.
+    """
+    heard: dict[Clip, FloatArray] = {}
+    unreadable: dict[str, str] = {}
+    engine = ProcessEngine(workers)
+    work = [(clip, hop_length) for clip in clips]
+    for (clip, _), outcome in progress(engine.run(_clip_features, work)):
+        if isinstance(outcome, Failure):
+            unreadable[str(clip.path)] = outcome.reason
+        elif isinstance(outcome, str):
+            unreadable[str(clip.path)] = outcome
+        else:
+            heard[clip] = outcome
+    missing = sorted({clip.genre for clip in clips} - {clip.genre for clip in heard})
+    if missing:
+        raise DatasetError(f"no readable clip in: {', '.join(missing)}")
+    readable = [clip for clip in clips if clip in heard]
+    pairs = [(clip.track, clip.genre) for clip in readable]
+    return build_archive(pairs, [heard[clip] for clip in readable], hop_length), unreadable
+
+
+def read_artists(path: Path) -> dict[str, str]:
+    """Return track -> artist from an index in the form of Sturm's GTZANindex.txt.
+
+    Spellings are folded (case, accents, punctuation, a leading "the"), so that one artist is one
+    group. A track without an artist gets a group of its own.
+
+    Source: B. L. Sturm, "An Analysis of the GTZAN Music Genre Dataset", MIRUM 2012.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise DatasetError(f"{path} can't be read: {error.strerror}") from error
+    artists: dict[str, str] = {}
+    for line in lines:
+        parts = [part.strip() for part in line.split(_INDEX_SEPARATOR)]
+        if len(parts) >= 2 and not line.startswith("#"):
+            track = Path(parts[0]).stem
+            artists[track] = _fold(parts[1]) or f"unknown {track}"
+    if not artists:
+        raise DatasetError(f"{path} names no artist: lines are `track ::: artist ::: title`")
+    return artists
+
+
+def _fold(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", " ", plain).split()
+    return " ".join(words[1:] if words[:1] == ["the"] else words)
+
+
+def read_track_list(path: Path) -> set[str]:
+    """Return the tracks that a split list names, one path per line (``blues/blues.00029.wav``)."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise DatasetError(f"{path} can't be read: {error.strerror}") from error
+    return {Path(line.strip()).stem for line in lines if line.strip()}
