@@ -102,3 +102,49 @@ def _scans(db: Database) -> None:
         not_null={"started_at", "paths", "model_id"},
         strict=True,
     )
+
+
+@migrations(name="010_tag_writes")
+def _tag_writes(db: Database) -> None:
+    db.create_table(
+        "tag_runs",
+        {
+            "id": int,
+            "started_at": str,
+            "finished_at": str,  # null while it runs, and for ever if it was killed
+            "token": str,  # in the names of its temporary copies
+            "options": str,  # JSON
+        },
+        pk="id",
+        not_null={"started_at", "token", "options"},
+        strict=True,
+    )
+    db.create_table(
+        "tag_writes",
+        {
+            "id": int,
+            "run_id": int,
+            "file_id": int,
+            "path": bytes,
+            "path_text": str,
+            "container": str,
+            "state": str,  # see library/journal.py
+            "reason": str,
+            "temp": bytes,  # where its temporary copy lay
+            "keep_mtime": int,
+            "old_genres": str,  # JSON lists, as people read them
+            "new_genres": str,
+            "old_raw": str,  # JSON: the old fields exactly
+            "back": bytes,  # what rebuilds the old file from the new one
+            "old_size": int,
+            "old_mtime_ns": int,
+            "new_size": int,
+            "new_mtime_ns": int,
+        },
+        pk="id",
+        foreign_keys=[("run_id", "tag_runs", "id"), ("file_id", "files", "id")],
+        not_null={"run_id", "file_id", "path", "path_text", "container", "state"},
+        strict=True,
+    )
+    db.table("tag_writes").create_index(["run_id"])
+    db.table("tag_writes").create_index(["state"])
