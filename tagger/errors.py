@@ -33,5 +33,9 @@ class NothingToDoError(TaggerError):
     """The given paths hold nothing that the command could work on."""
 
 
+class OptionError(TaggerError):
+    """An option's value, or the file that it names, makes no sense."""
+
+
 class TagError(TaggerError):
     """A file's tags could not be read or changed; the file is as it was."""

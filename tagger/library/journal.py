@@ -53,7 +53,6 @@ class Write:
     back: bytes | None
     new_size: int | None
     new_mtime_ns: int | None
-    keep_mtime: bool
     old_mtime_ns: int | None
 
 
@@ -72,9 +71,24 @@ class Intent:
     new_mtime_ns: int
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a write ended; with a file's id, also what that file is now."""
+
+    write_id: int
+    state: str
+    reason: str | None = None
+    file_id: int | None = None
+    size: int = 0
+    mtime_ns: int = 0
+    genres: Sequence[str] = ()
+
+
+# A file that a scan found moved is known by its new path.
 _WRITE_COLUMNS = (
-    "tag_writes.id, run_id, file_id, path, container, state, temp, old_genres, new_genres,"
-    " old_raw, back, new_size, new_mtime_ns, keep_mtime, old_mtime_ns"
+    "tag_writes.id, run_id, file_id, coalesce(files.path, tag_writes.path), "
+    " tag_writes.container, state, temp, old_genres, new_genres,"
+    " old_raw, back, new_size, new_mtime_ns, old_mtime_ns"
 )
 
 
@@ -83,7 +97,7 @@ def _write(row: sqlite3.Row) -> Write:
     values[3] = os.fsdecode(values[3])
     for at in (7, 8, 9):
         values[at] = json.loads(values[at] or "[]")
-    values[13] = bool(values[13])
+    values[6] = os.fsdecode(values[6]) if values[6] is not None else None
     return Write(*values)
 
 
@@ -124,17 +138,15 @@ class Journal:
         query = "select token from tag_runs where id = ?"
         return str(self._connection.execute(query, (run_id,)).fetchone()[0])
 
-    def plan(
-        self, run_id: int, files: Iterable[tuple[int, str, str]], *, keep_mtime: bool
-    ) -> list[int]:
+    def plan(self, run_id: int, files: Iterable[tuple[int, str, str]]) -> list[int]:
         """Record (file id, path, container) of every file to be written; return the rows' ids."""
         ids = []
         with self._store.transaction():
             for file_id, path, container in files:
                 cursor = self._connection.execute(
-                    "insert into tag_writes (run_id, file_id, path, path_text, container, state,"
-                    " keep_mtime) values (?, ?, ?, ?, ?, 'planned', ?)",
-                    (run_id, file_id, os.fsencode(path), display_path(path), container, keep_mtime),
+                    "insert into tag_writes (run_id, file_id, path, path_text, container, state)"
+                    " values (?, ?, ?, ?, ?, 'planned')",
+                    (run_id, file_id, os.fsencode(path), display_path(path), container),
                 )
                 ids.append(int(cursor.lastrowid or 0))
         return ids
@@ -163,22 +175,20 @@ class Journal:
                     ),
                 )  # fmt: skip
 
-    def settle(self, outcomes: Iterable[tuple[int, str, str | None]]) -> None:
-        """Record how writes ended, as (row's id, state, reason)."""
+    def settle(self, endings: Iterable[Ending]) -> None:
+        """Record how writes ended, and let changed files count as unchanged for the next scan."""
         with self._store.transaction():
-            for write_id, state, reason in outcomes:
+            for ending in endings:
                 self._connection.execute(
                     "update tag_writes set state = ?, reason = ? where id = ?",
-                    (state, reason, write_id),
+                    (ending.state, ending.reason, ending.write_id),
                 )
-
-    def refresh_file(self, file_id: int, size: int, mtime_ns: int, genres: list[str]) -> None:
-        """Let the file count as unchanged for the next scan."""
-        with self._store.transaction():
-            self._connection.execute(
-                "update files set size = ?, mtime_ns = ?, existing_genre = ? where id = ?",
-                (size, mtime_ns, "; ".join(genres) or None, file_id),
-            )
+                if ending.file_id is not None:
+                    self._connection.execute(
+                        "update files set size = ?, mtime_ns = ?, existing_genre = ? where id = ?",
+                        (ending.size, ending.mtime_ns, "; ".join(ending.genres) or None,
+                         ending.file_id),
+                    )  # fmt: skip
 
     def finish_run(self, run_id: int) -> None:
         """Record that a run came to its end."""
@@ -217,7 +227,9 @@ class Journal:
 
     def _writes(self, condition: str, *values: Any) -> list[Write]:
         rows = self._connection.execute(
-            f"select {_WRITE_COLUMNS} from tag_writes where {condition} order by id desc", values
+            f"select {_WRITE_COLUMNS} from tag_writes left join files on files.id = file_id"
+            f" where {condition} order by tag_writes.id desc",
+            values,
         )
         return [_write(row) for row in rows]
 

@@ -131,7 +131,6 @@ def _tag_writes(db: Database) -> None:
             "state": str,  # see library/journal.py
             "reason": str,
             "temp": bytes,  # where its temporary copy lay
-            "keep_mtime": int,
             "old_genres": str,  # JSON lists, as people read them
             "new_genres": str,
             "old_raw": str,  # JSON: the old fields exactly
@@ -142,7 +141,7 @@ def _tag_writes(db: Database) -> None:
             "new_mtime_ns": int,
         },
         pk="id",
-        foreign_keys=[("run_id", "tag_runs", "id"), ("file_id", "files", "id")],
+        foreign_keys=[("run_id", "tag_runs", "id")],
         not_null={"run_id", "file_id", "path", "path_text", "container", "state"},
         strict=True,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,9 +44,18 @@ class KnownFile:
     model_id: str | None
 
 
+# Line ends, escape sequences and changes of the writing direction: they would act on a terminal.
+_ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def display_text(text: str) -> str:
+    r"""Return text that does nothing to a terminal: control characters as ``\xNN``."""
+    return _ACTING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def display_path(path: str) -> str:
     r"""Return a path as text that any output can hold: undecodable bytes as ``\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return display_text(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def now() -> str:
