@@ -24,6 +24,9 @@ GENRES = (
 # As players, Discogs and the ID3v1 list write them: ID3v1 knows all ten in this spelling.
 TAG_NAMES = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Hop"}
 
+# "Not sure" is an answer: a track whose best genre is less probable than this gets none.
+MIN_CONFIDENCE = 0.5
+
 
 def tag_name(genre: str) -> str:
     """Return a genre label as it is written in a tag: ``hiphop`` becomes ``Hip-Hop``."""
