@@ -191,8 +191,13 @@ class Journal:
                     )  # fmt: skip
 
     def finish_run(self, run_id: int) -> None:
-        """Record that a run came to its end."""
+        """Record that a run came to its end; what it did not come to was not written."""
         with self._store.transaction():
+            self._connection.execute(
+                "update tag_writes set state = 'not written', reason = 'the run was stopped'"
+                " where run_id = ? and state = 'planned'",
+                (run_id,),
+            )
             self._connection.execute(
                 "update tag_runs set finished_at = ? where id = ?", (now(), run_id)
             )
