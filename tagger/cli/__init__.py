@@ -15,6 +15,8 @@ from tagger.cli.models import models
 from tagger.cli.report import report
 from tagger.cli.scan import scan
 from tagger.cli.train import train
+from tagger.cli.undo import undo
+from tagger.cli.write_tags import write_tags
 from tagger.errors import TaggerError
 
 
@@ -59,6 +61,8 @@ def _app(
 
 app.command("scan")(scan)
 app.command("report")(report)
+app.command("write-tags")(write_tags)
+app.command("undo")(undo)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("features")(features)

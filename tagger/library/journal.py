@@ -216,7 +216,7 @@ class Journal:
         latest: dict[str, Write] = {}
         for write in self._writes("state = 'done'"):
             if any(_is_below(os.fsencode(write.path), limit) for limit in limits):
-                latest.setdefault(write.path, write)
+                latest[write.path] = write
         return list(latest.values())
 
     def last_run(self) -> int | None:
@@ -233,7 +233,7 @@ class Journal:
     def _writes(self, condition: str, *values: Any) -> list[Write]:
         rows = self._connection.execute(
             f"select {_WRITE_COLUMNS} from tag_writes left join files on files.id = file_id"
-            f" where {condition} order by tag_writes.id desc",
+            f" where {condition} order by tag_writes.id",
             values,
         )
         return [_write(row) for row in rows]
