@@ -246,3 +246,12 @@ class Store:
         for [names] in self.connection.execute("select genres from models order by rowid"):
             known |= dict.fromkeys(json.loads(names))
         return list(known)
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """Return the card and the genres (in the order of its outputs) of each model by id."""
+        return {
+            model_id: json.loads(card or "{}") | {"name": name, "genres": json.loads(genres)}
+            for model_id, name, genres, card in self.connection.execute(
+                "select model_id, name, genres, card from models order by rowid"
+            )
+        }
