@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,7 +57,7 @@ def scan(
         def on_result(result: Any) -> None:
             bar.update()
             if result.status != "classified":
-                bar.write(f"{display_path(result.path)}: {result.reason}")
+                bar.write(f"{display_path(result.path)}: {result.reason}", file=sys.stderr)
 
         options = ScanOptions(force=force, retry_failed=retry_failed)
         account = run_scan(paths, store, bundle, engine, options, on_result, on_plan)

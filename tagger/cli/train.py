@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,14 +75,30 @@ def train(
         artists=read_artists(artists) if artists else None,
         resume=find_bundle(resume) if resume else None,
     )
-    bundle, metrics = train_bundle(
-        archive, output, plan, data_name=data.resolve().name, on_epoch=_print_epoch
-    )
+    with _native_logs_off():
+        bundle, metrics = train_bundle(
+            archive, output, plan, data_name=data.resolve().name, on_epoch=_print_epoch
+        )
     typer.echo(f"held out: {metrics['held_out']} ({metrics['tracks']} tracks)")
     typer.echo(f"slice accuracy {metrics['slice_accuracy']:.1%}")
     typer.echo(f"track accuracy {metrics['accuracy']:.1%}")
     typer.echo(f"calibration error {metrics['ece']:.3f}")
     typer.echo(f"{bundle.model_id} written to {output}")
+
+
+@contextmanager
+def _native_logs_off() -> Iterator[None]:
+    """Keep what TensorFlow's C++ code logs off the terminal; Python's stderr stays."""
+    python_stderr = sys.stderr
+    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as null:  # noqa: PTH123
+        try:
+            os.dup2(null.fileno(), 2)
+            if sys.stderr is sys.__stderr__:
+                sys.stderr = kept
+            yield
+        finally:
+            sys.stderr = python_stderr
+            os.dup2(kept.fileno(), 2)
 
 
 def _with_lists(archive: Any, *lists: Path | None) -> Any:

@@ -139,7 +139,7 @@ def load_archive(path: Path) -> Archive:
         raise DatasetError(f"{path} does not exist") from error
     except KeyError as error:
         raise DatasetError(f"{path} is not a feature archive: it lacks {error}") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path} is not a feature archive: {error}") from error
     wrong = _fault(arrays, meta)
     if wrong:

@@ -118,7 +118,7 @@ def _load(path: Path, input_shape: tuple[int, int], n_genres: int) -> Any:
         model = keras.saving.load_model(path, safe_mode=True)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} can't be resumed from: {error}") from error
-    shapes = model.input_shape[1:], model.output_shape["probabilities"][-1]
+    shapes = model.input_shape[1:], model.output["probabilities"].shape[-1]
     if shapes != (input_shape, n_genres):
         raise DatasetError(f"{path} was trained on slices {shapes[0]} and {shapes[1]} genres")
     return model

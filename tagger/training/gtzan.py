@@ -12,6 +12,7 @@ from typing import Any
 
 from tagger.engines.processes import Failure, ProcessEngine
 from tagger.errors import AudioError, DatasetError
+from tagger.sound import HOP_LENGTHS
 from tagger.sound.decode import hear
 from tagger.sound.features import HOP_LENGTH, FeatureSettings, FloatArray
 from tagger.sound.slices import log_mel_slices
@@ -100,8 +101,10 @@ def extract(
     Raises
     ------
     DatasetError
-        If a genre has no readable clip.
+        If a genre has no readable clip, or the hop is not one that features are made at.
     """
+    if hop_length not in HOP_LENGTHS:
+        raise DatasetError(f"--hop is {' or '.join(map(str, sorted(HOP_LENGTHS)))}")
     heard: dict[Clip, FloatArray] = {}
     unreadable: dict[str, str] = {}
     engine = ProcessEngine(workers)
