@@ -35,7 +35,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[
     write_wav(folder / "silent.wav", np.zeros(66_150, np.float32))
     (folder / "bad.mp3").write_bytes(b"not music" * 99)
     (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff")
-    shutil.copy(folder / "good.wav", os.fsencode(folder) + b"/caf\xe9.wav")
+    shutil.copy(folder / "good.wav", folder / os.fsdecode(b"caf\xe9.wav"))
     database = tmp_path_factory.mktemp("db") / "a.db"
     result = run_cli("scan", folder, "--db", database, "--json", "--workers", 2)
     assert result.exit_code == 1, result.output
@@ -73,7 +73,7 @@ def test_the_csv_has_a_row_per_file(scanned: tuple[Path, Path, dict[str, object]
     assert "caf\udce9.wav" in table  # its bytes, as the file system has them
 
 
-def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path) -> None:
+def test_no_cell_of_the_csv_is_a_formula() -> None:
     from tagger.report.table import write_csv
 
     row = {"path": b"=cmd.wav", "title": "=HYPERLINK()", "artist": "+1", "album": "@SUM",
@@ -98,7 +98,7 @@ def test_a_second_scan_touches_nothing_and_a_forced_one_all(
     scanned: tuple[Path, Path, dict[str, object]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "music"
-    shutil.copytree(os.fsencode(scanned[0]), os.fsencode(folder))
+    shutil.copytree(scanned[0], folder)
     database = tmp_path / "a.db"
     run_cli("scan", folder, "--db", database)
     again = json.loads(run_cli("scan", folder, "--db", database, "--json").stdout)

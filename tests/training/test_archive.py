@@ -17,7 +17,7 @@ def test_values_come_back_within_half_a_level(tmp_path: Path) -> None:
     original = log_mel(clip("jazz", 1))
     save_archive(build_archive([("a", "jazz")], [original], 1024), tmp_path / "a.npz")
     restored = load_archive(tmp_path / "a.npz").log_mel_db(0)
-    level_db = np.ptp(original) / 256
+    level_db = float(np.ptp(original)) / 256
     np.testing.assert_allclose(restored, original, atol=level_db / 2 + 1e-4)
 
 

@@ -27,7 +27,7 @@ def test_features_of_a_clip_are_those_of_its_whole_waveform(tmp_path: Path) -> N
 
     folder = write_genre_folders(tmp_path / "data", clips_per_genre=1)
     archive, _ = extract(list_clips(folder))
-    whole = log_mel(np.round(clip("blues", 0) * 32_767).astype(np.float32) / 32_768)
+    whole = log_mel(clip("blues", 0))
     np.testing.assert_allclose(archive.log_mel_db(0), whole[:620], atol=0.35)
 
 
