@@ -12,8 +12,8 @@ from tagger.cli.options import (
     ModelOption,
     WorkersOption,
     print_json,
-    progress_bar,
 )
+from tagger.cli.terminal import progress_bar
 
 
 def evaluate(

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tagger.cli.options import WorkersOption, progress_bar
+from tagger.cli.options import WorkersOption
+from tagger.cli.terminal import progress_bar
 from tagger.sound import HOP_LENGTHS
 
 HopOption = Annotated[

@@ -42,10 +42,3 @@ def default_database() -> Path:
 def print_json(value: Any) -> None:
     """Print one JSON object to stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def progress_bar(total: int | None, description: str, unit: str = "file") -> Any:
-    """Return a tqdm bar on stderr: rate and remaining time; silent when that is no terminal."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=description, unit=unit, disable=None, dynamic_ncols=True)

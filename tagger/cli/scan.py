@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +15,10 @@ from tagger.cli.options import (
     WorkersOption,
     default_database,
     print_json,
-    progress_bar,
 )
+from tagger.cli.terminal import print_counts, print_next, progress_bar
 from tagger.engines.processes import DEFAULT_TIMEOUT_SECONDS
+from tagger.genres import MIN_CONFIDENCE, tag_name
 
 if TYPE_CHECKING:
     from tagger.library.scan import Account
@@ -49,22 +51,23 @@ def scan(
         workers or available_cores(), timeout_seconds=timeout, **engine_arguments(bundle)
     )
     database = db or default_database()
+    sure = 0
     with Store(database) as store, progress_bar(0, "scan") as bar:
 
-        def on_plan(files: int) -> None:
-            bar.reset(files)
-
         def on_result(result: Any) -> None:
-            bar.update()
+            nonlocal sure
+            bar.update(result.path, failed=result.status == "failed")
             if result.status != "classified":
-                bar.write(f"{display_path(result.path)}: {result.reason}", file=sys.stderr)
+                bar.say(f"{display_path(result.path)}: {result.reason}")
+            sure += max(result.probabilities.values(), default=0.0) >= MIN_CONFIDENCE
 
         options = ScanOptions(force=force, retry_failed=retry_failed)
-        account = run_scan(paths, store, bundle, engine, options, on_result, on_plan)
+        account = run_scan(paths, store, bundle, engine, options, on_result, bar.start)
     if json_:
         print_json(_as_json(account, bundle.model_id, str(database)))
     else:
-        _print_account(account)
+        _print_account(account, sure)
+        print_next(_next_steps(account, paths, db))
     if account.failed:
         raise typer.Exit(1)
 
@@ -80,12 +83,27 @@ def _as_json(account: Account, model_id: str, database: str) -> dict[str, Any]:
     }
 
 
-def _print_account(account: Account) -> None:
-    """Print the reasons and the honest count line."""
-    for reason, files in account.reasons.most_common():
-        typer.echo(f"{files:>7,}  {reason}")
-    for genre, files in account.genres.most_common():
-        typer.echo(f"{files:>7,}  {genre}")
+def _print_account(account: Account, sure: int) -> None:
+    """Print what was heard, what was not and why, and last the honest count line."""
+    if account.genres:
+        heading = f"Heard ({sure:,} of {account.genres.total():,} surely)"
+        genres = [(tag_name(genre), files) for genre, files in account.genres.most_common()]
+        print_counts(heading, genres)
+    if account.reasons:
+        print_counts("Not heard", account.reasons.most_common(), style="red")
     counts = account.counts()
     rest = " + ".join(f"{number:,} {name}" for name, number in counts.items() if name != "found")
     typer.echo(f"{account.found:,} found = {rest}, in {account.seconds:.1f} s")
+
+
+def _next_steps(account: Account, paths: list[str], db: Path | None) -> list[tuple[str, str]]:
+    """Return what a person may want to do next, and the command for it."""
+    where = f" --db {shlex.quote(str(db))}" if db else ""
+    steps = [
+        ("look at it", f"tagger report --format html -o library.html{where}"),
+        ("write the genres", f"tagger write-tags --dry-run{where}"),
+    ]
+    if account.failed:
+        again = " ".join(map(shlex.quote, paths))
+        steps.append(("try the failed again", f"tagger scan --retry-failed {again}{where}"))
+    return steps

@@ -13,7 +13,6 @@ from tagger.cli.options import (
     JsonOption,
     default_database,
     print_json,
-    progress_bar,
 )
 from tagger.cli.stopping import stop_between_files
 from tagger.cli.tag_output import (
@@ -23,6 +22,7 @@ from tagger.cli.tag_output import (
     outcome_json,
     report_failures,
 )
+from tagger.cli.terminal import progress_bar
 from tagger.cli.write_tags import YesOption
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from tagger.cli.options import (
     JsonOption,
     default_database,
     print_json,
-    progress_bar,
 )
 from tagger.cli.stopping import stop_between_files
 from tagger.cli.tag_output import (
@@ -26,6 +25,7 @@ from tagger.cli.tag_output import (
     print_plan_counts,
     report_failures,
 )
+from tagger.cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     from tagger.library.journal import Journal
