@@ -25,6 +25,10 @@ class DatabaseError(TaggerError):
     """The results database can't be opened, read or written."""
 
 
+class EngineError(TaggerError):
+    """The processes that do the work can't be started."""
+
+
 class MissingExtraError(TaggerError):
     """A command needs an optional part of the installation."""
 

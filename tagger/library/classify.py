@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import stat
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tagger.errors import AudioError
-from tagger.sound.decode import hear
+from tagger.library.identity import fingerprint
+from tagger.sound.decode import decode_source, refuse_other_files
 from tagger.sound.slices import SLICE_COUNT, is_silent, log_mel_slices
+from tagger.sound.sources import open_source
 
 if TYPE_CHECKING:
     from tagger.model.classifier import Classifier
     from tagger.sound.decode import Decoded
     from tagger.sound.features import FeatureSettings
+    from tagger.sound.sources import AudioInfo
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class TrackResult:
 
     Attributes
     ----------
-    status : {"classified", "skipped", "failed"}
+    status : {"classified", "same", "skipped", "failed"}
+        ``same``: the audio is what it was when it was last heard; see ``classify_file``.
     reason : str or None
         Why it was not classified, or what was odd although it was.
     probabilities : dict of str to float
@@ -58,26 +63,55 @@ class TrackResult:
     embedding: bytes = b""
 
 
-def classify_file(path: str, classifier: Classifier, slice_count: int = SLICE_COUNT) -> TrackResult:
-    """Decode a file, hear it, and return what became of it; a failure is a value too."""
+def classify_file(
+    path: str,
+    classifier: Classifier,
+    slice_count: int = SLICE_COUNT,
+    known_identity: str | None = None,
+) -> TrackResult:
+    """Decode a file, hear it, and return what became of it; a failure is a value too.
+
+    If the file's audio is still that of ``known_identity``, only its tags are read again and the
+    status is ``same``.
+    """
+    size, mtime_ns = 0, 0
+    try:
+        size, mtime_ns = _regular_file(path)
+        result = _hear_file(path, classifier, slice_count, known_identity)
+        if _regular_file(path) != (size, mtime_ns):
+            raise AudioError("changed while it was read; scan again")
+    except AudioError as error:
+        return TrackResult(path, "failed", size, mtime_ns, reason=str(error))
+    return replace(result, size=size, mtime_ns=mtime_ns)
+
+
+def _regular_file(path: str) -> tuple[int, int]:
+    """Return a file's size and mtime; nothing but a regular file may be opened."""
     try:
         state = os.stat(path)  # noqa: PTH116 - a str may hold undecodable bytes
     except OSError as error:
-        return TrackResult(path, "failed", reason=f"can't be read: {error.strerror}")
-    size, mtime_ns = state.st_size, state.st_mtime_ns
-    try:
-        decoded = hear(path, classifier.settings, slice_count)
-    except AudioError as error:
-        return TrackResult(path, "failed", size, mtime_ns, reason=str(error))
-    facts = _facts(decoded)
+        raise AudioError(f"can't be read: {error.strerror}") from error
+    if not stat.S_ISREG(state.st_mode):
+        raise AudioError("not a regular file")
+    return state.st_size, state.st_mtime_ns
+
+
+def _hear_file(
+    path: str, classifier: Classifier, slice_count: int, known_identity: str | None
+) -> TrackResult:
+    refuse_other_files(path)
+    with open_source(path) as source:
+        identity = fingerprint(path, source.info)
+        if identity == known_identity:
+            return TrackResult(path, "same", identity=identity, **_facts(source.info))
+        decoded = decode_source(source, classifier.settings, slice_count)
+    facts = {"identity": identity, **_facts(decoded.info)}
     if is_silent(decoded.waveforms):
-        return TrackResult(path, "skipped", size, mtime_ns, reason="silence", **facts)
+        return TrackResult(path, "skipped", reason="silence", **facts)
     prediction = classifier.predict(log_mel_slices(decoded.waveforms, classifier.settings))
     return TrackResult(
         path,
         "classified",
-        size,
-        mtime_ns,
         reason=decoded.note or _shortness(decoded, classifier.settings),
         probabilities=prediction.probabilities,
         slice_seconds=[window.start_seconds for window in decoded.windows],
@@ -94,14 +128,12 @@ def _shortness(decoded: Decoded, settings: FeatureSettings) -> str | None:
     return f"only {seconds:.1f} s long: less than one slice, padded with silence"
 
 
-def _facts(decoded: Decoded) -> dict[str, Any]:
+def _facts(info: AudioInfo) -> dict[str, Any]:
     """Return what the file says of itself, as TrackResult's fields."""
-    info = decoded.info
     names = {"title": "title", "artist": "artist", "album": "album", "date": "date",
              "album_artist": "album_artist", "existing_genre": "genre"}  # fmt: skip
     tags = {field: info.tags.get(tag, "").strip() or None for field, tag in names.items()}
     return {
-        "identity": decoded.identity,
         "duration_seconds": round(info.duration_seconds, 3),
         "container": info.container,
         "codec": info.codec,

@@ -6,9 +6,7 @@ reached by seeking, and only they are decoded, so a 90-minute mix costs what a s
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +24,8 @@ SEEK_GAP_SECONDS = 1.0
 # A window that lacks more than this at the end of its track does not count as heard.
 TOLERANCE_SECONDS = 0.25
 
-WindowPlan = Callable[[int], list[Window]]
+# Files of floats may go beyond full scale (1.0), but what is 60 dB beyond it is no sound.
+MAX_SAMPLE = 1_000.0
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,6 @@ class Decoded:
         The windows that were heard.
     waveforms : float32 (n_windows, window samples)
         Mono, 22,050 Hz, full scale at 1.0; zeros where a window reaches past the track.
-    identity : str
-        A fingerprint of the audio that tags don't change.
     note : str or None
         What was wrong with the file although it could be heard, such as ``truncated``.
     """
@@ -50,7 +47,6 @@ class Decoded:
     info: AudioInfo
     windows: list[Window]
     waveforms: FloatArray
-    identity: str
     note: str | None = None
 
 
@@ -62,58 +58,41 @@ def hear(path: str, settings: FeatureSettings, slice_count: int = SLICE_COUNT) -
     AudioError
         If nothing can be heard; the message is the reason.
     """
-
-    def plan(n_samples: int) -> list[Window]:
-        starts = slice_starts(n_samples, settings, slice_count)
-        return [slice_window(start, settings) for start in starts]
-
-    return decode_windows(path, plan)
-
-
-def decode_windows(path: str, plan: WindowPlan) -> Decoded:
-    """Decode the windows that ``plan`` asks for, given the track's length.
-
-    Parameters
-    ----------
-    path : str
-        A local file; undecodable bytes of its name as surrogates (``os.fsdecode``).
-    plan : callable
-        Given the track's length in samples at 22,050 Hz, returns the windows wanted, in order.
-
-    Raises
-    ------
-    AudioError
-        If nothing can be heard; the message is the reason.
-    """
-    _refuse_other_files(path)
+    refuse_other_files(path)
     with open_source(path) as source:
-        stated_seconds = source.info.duration_seconds
-        decoded = _decode(source, plan, stated_seconds)
-        if decoded is not None and decoded.note is None:
-            return decoded
-        real_seconds = source.measure_seconds()
-        if real_seconds <= 0:
-            raise AudioError("no audio could be decoded from it")
-        again = _decode(source, plan, real_seconds)
-        if again is None:
-            raise AudioError("no audio could be decoded from it")
-        note = again.note
-        if real_seconds < stated_seconds - 1.0:
-            note = f"truncated after {real_seconds:.0f} s of {stated_seconds:.0f} s"
-        return replace(again, note=note)
+        return decode_source(source, settings, slice_count)
 
 
-def _decode(source: Source, plan: WindowPlan, seconds: float) -> Decoded | None:
-    """Decode a plan for a track of ``seconds``; None if no window was heard."""
+def decode_source(source: Source, settings: FeatureSettings, slice_count: int) -> Decoded:
+    """Decode the slices of an open file; see ``hear``."""
+    stated_seconds = source.info.duration_seconds
+    decoded = _decode(source, settings, slice_count, stated_seconds)
+    if decoded is not None and decoded.note is None:
+        return decoded
+    real_seconds = source.measure_seconds()
+    if real_seconds <= 0:
+        raise AudioError("no audio could be decoded from it")
+    again = _decode(source, settings, slice_count, real_seconds)
+    if again is None:
+        raise AudioError("no audio could be decoded from it")
+    note = again.note
+    if real_seconds < stated_seconds - 1.0:
+        note = f"truncated after {real_seconds:.0f} s of {stated_seconds:.0f} s"
+    return replace(again, note=note)
+
+
+def _decode(
+    source: Source, settings: FeatureSettings, slice_count: int, seconds: float
+) -> Decoded | None:
+    """Decode the slices of a track of ``seconds``; None if none of them was heard."""
     info = replace(source.info, duration_seconds=seconds)
     n_samples = round(seconds * SAMPLE_RATE_HZ)
-    windows = plan(n_samples)
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{info.codec} {info.sample_rate_hz} {info.channels} {n_samples}".encode())
+    starts = slice_starts(n_samples, settings, slice_count)
+    windows = [slice_window(start, settings) for start in starts]
     heard: list[tuple[Window, FloatArray]] = []
     for group in _group(windows):
         start, stop = group[0].start_samples, group[-1].stop_samples
-        first, waveform = _decode_stretch(source, start, min(stop, n_samples), digest)
+        first, waveform = _decode_stretch(source, start, min(stop, n_samples))
         for window in group:
             expected_stop = min(window.stop_samples, n_samples)
             missing = expected_stop - (first + len(waveform))
@@ -125,7 +104,7 @@ def _decode(source: Source, plan: WindowPlan, seconds: float) -> Decoded | None:
     if len(heard) < len(windows):
         note = f"only {len(heard)} of {len(windows)} slices could be decoded"
     waveforms = np.stack([waveform for _, waveform in heard])
-    return Decoded(info, [window for window, _ in heard], waveforms, digest.hexdigest(), note)
+    return Decoded(info, [window for window, _ in heard], waveforms, note)
 
 
 def _group(windows: list[Window]) -> list[list[Window]]:
@@ -140,9 +119,7 @@ def _group(windows: list[Window]) -> list[list[Window]]:
     return groups
 
 
-def _decode_stretch(
-    source: Source, start: int, stop: int, digest: hashlib.blake2b
-) -> tuple[int, FloatArray]:
+def _decode_stretch(source: Source, start: int, stop: int) -> tuple[int, FloatArray]:
     """Decode a stretch given in samples at 22,050 Hz; return its first sample and waveform.
 
     The file's own samples are read from a position that falls on a whole output sample, so that
@@ -155,15 +132,22 @@ def _decode_stretch(
     block_in, block_out = rate_hz // common, SAMPLE_RATE_HZ // common
     first_block = max(0, start) // block_out
     own_start, own_stop = first_block * block_in, -(-stop * block_in // block_out)
-    position, samples = source.read(own_start, own_stop, digest)
+    position, samples = source.read(own_start, own_stop)
     if position < own_start:
         samples = samples[own_start - position :]
     elif position > own_start:  # a seek that lands late: keep the clock right
         samples = np.pad(samples, (min(position, own_stop) - own_start, 0))
-    samples = np.nan_to_num(samples[: own_stop - own_start], posinf=0.0, neginf=0.0)
+    samples = _sane(samples[: own_stop - own_start])
     if rate_hz != SAMPLE_RATE_HZ and len(samples):
         samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
     return first_block * block_out, samples
+
+
+def _sane(samples: FloatArray) -> FloatArray:
+    """Return samples with silence for what is no number or no sound (files of floats hold it)."""
+    if np.abs(samples).max(initial=0.0) <= MAX_SAMPLE:  # false for NaN
+        return samples
+    return np.where(np.abs(samples) <= MAX_SAMPLE, samples, np.float32(0.0))
 
 
 def _cut(waveform: FloatArray, first: int, window: Window) -> FloatArray:
@@ -197,7 +181,7 @@ _OTHER_FILES = {
 }
 
 
-def _refuse_other_files(path: str) -> None:
+def refuse_other_files(path: str) -> None:
     """Raise AudioError for an empty file or one that plainly is something else."""
     try:
         with Path(path).open("rb") as file:

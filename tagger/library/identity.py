@@ -1,0 +1,75 @@
+"""A fingerprint of the audio in a file, which tags don't change.
+
+It is a hash of the bytes that carry the sound, exactly as they lie in the file, with what the
+decoder says of them (codec, rate, channels). What is no sound is left out, container by
+container: tags before and after bare frames, the other chunks of WAV and AIFF, everything but
+`
+Nothing is decoded for it, and reading a file from start to end is what disks and network shares
+do best; afterwards the windows come from the system's cache. Of sound that takes more than 64 MiB
+only 64 blocks spread over it are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import BinaryIO
+
+from tagger.errors import AudioError
+from tagger.sound.regions import Region, audio_regions, flac_md5
+from tagger.sound.sources import AudioInfo
+
+WHOLE_BYTES = 64 * 2**20
+BLOCK_BYTES = 2**20
+BLOCKS = 64
+
+
+def fingerprint(path: str, info: AudioInfo) -> str:
+    """Return the identity of a file's audio: 32 hexadecimal digits.
+
+    Raises
+    ------
+    AudioError
+        If the file can't be read.
+    """
+    digest = hashlib.sha256(f"{info.codec} {info.sample_rate_hz} {info.channels} ".encode())
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - may hold odd bytes
+            regions = audio_regions(file)
+            md5 = flac_md5(file)
+            if md5 is not None:
+                digest.update(md5 + repr(sum(size for _, size in regions)).encode())
+            else:
+                _digest_regions(file, regions, digest)
+    except OSError as error:
+        raise AudioError(f"can't be read: {error.strerror or error}") from error
+    return digest.hexdigest()[:32]
+
+
+def _digest_regions(file: BinaryIO, regions: list[Region], digest: hashlib._Hash) -> None:
+    total = sum(size for _, size in regions)
+    if total > WHOLE_BYTES:
+        digest.update(f"{total} ".encode())
+        regions = _spread(regions, total)
+    block = bytearray(BLOCK_BYTES)
+    view = memoryview(block)
+    for start, size in regions:
+        file.seek(start)
+        while size > 0:
+            got = file.readinto(view[: min(size, BLOCK_BYTES)])  # type: ignore[attr-defined]
+            if not got:
+                break  # it has shrunk meanwhile; the scan notices
+            digest.update(view[:got])
+            size -= got
+
+
+def _spread(regions: list[Region], total: int) -> list[Region]:
+    """Return blocks spread evenly over regions, the first and the last byte among them."""
+    places = [(total - BLOCK_BYTES) * number // (BLOCKS - 1) for number in range(BLOCKS)]
+    blocks, before = [], 0
+    for start, size in regions:
+        for place in places:
+            if before <= place < before + size:
+                offset = place - before
+                blocks.append((start + offset, min(BLOCK_BYTES, size - offset)))
+        before += size
+    return blocks
