@@ -68,16 +68,17 @@ def columns(
         "title": [row["title"] or 0 for row in rows],
         "seconds": [round(row["duration_seconds"] or 0) for row in rows],
         "status": [STATUSES.index(row["status"]) for row in rows],
-        "disagrees": [
-            number
-            for number, row in enumerate(rows)
-            if row["genre"] and row["existing_genre"] and not agrees(row["existing_genre"], row["genre"])
-        ],
+        "disagrees": [number for number, row in enumerate(rows) if _disagrees(row)],
         "copies": _copies(rows),
         **_paths(rows, page_folder),
         **{name: column.as_json() for name, column in words.items()},
     }
     return values, _blobs(rows, known, model_genres)
+
+
+def _disagrees(row: Row) -> bool:
+    heard, existing = row["genre"], row["existing_genre"]
+    return bool(heard and existing) and not agrees(existing, heard)
 
 
 def _permille(probability: float | None) -> int:

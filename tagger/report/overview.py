@@ -132,7 +132,9 @@ def _genre_facts(heard: list[Row], min_confidence: float) -> list[GenreFacts]:
     facts = []
     for genre, members in by_genre.items():
         confidence = np.array([row["confidence"] for row in members])
-        low, first, median, third, high = map(float, np.quantile(confidence, (0.05, 0.25, 0.5, 0.75, 0.95)))
+        low, first, median, third, high = map(
+            float, np.quantile(confidence, (0.05, 0.25, 0.5, 0.75, 0.95))
+        )
         sure = int((confidence >= min_confidence).sum())
         facts.append(
             GenreFacts(
@@ -157,8 +159,7 @@ def _groups(pairs: Iterable[tuple[str, str]]) -> list[Group]:
         spelling.setdefault(key, name)
         counts[key][genre] += 1
     groups = [
-        Group(spelling[key], genres.total(), genres.most_common())
-        for key, genres in counts.items()
+        Group(spelling[key], genres.total(), genres.most_common()) for key, genres in counts.items()
     ]
     return sorted(groups, key=lambda group: (-group.tracks, group.name.casefold()))
 
@@ -183,7 +184,9 @@ def _matrix(heard: list[Row]) -> Matrix:
     for key in ranked:
         if key not in rare:
             row_counts = counts[key]
-            matrix.counts.append((spelling[key], dict(row_counts), row_counts.total(), agreeing[key]))
+            matrix.counts.append(
+                (spelling[key], dict(row_counts), row_counts.total(), agreeing[key])
+            )
     if rare:
         total = Counter(chain.from_iterable(counts[key].elements() for key in rare))
         agreed = sum(agreeing[key] for key in rare)

@@ -51,7 +51,7 @@ def render_page(
     rows: Iterable[Row],
     genres: list[str],
     models: dict[str, dict[str, Any]],
-    options: PageOptions = PageOptions(),  # noqa: B008 - frozen
+    options: PageOptions = PageOptions(),
 ) -> str:
     """Return the page.
 

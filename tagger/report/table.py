@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
+
+from tagger.library.albums import Album
 
 # The columns before those of the genres' probabilities.
 COLUMNS = (
@@ -24,6 +27,17 @@ COLUMNS = (
     "reason",
     "model",
     "scanned_at",
+)
+
+ALBUM_COLUMNS = (
+    "album_artist",
+    "album",
+    "tracks",
+    "compilation",
+    "genre",
+    "confidence",
+    "agreeing",
+    "existing_genres",
 )
 
 # A cell that starts so is a formula to a spreadsheet (OWASP, "CSV Injection").
@@ -51,10 +65,7 @@ def write_csv(rows: Iterable[dict[str, Any]], genres: list[str], file: IO[str]) 
     Names are written as the file system has them; ``file`` should be UTF-8 with the error
     handler ``surrogateescape``, so that undecodable bytes come out as they went in.
     """
-    writer = csv.DictWriter(file, [*COLUMNS, *genres], lineterminator="\r\n")
-    writer.writeheader()
-    for row in table_rows(rows, genres):
-        writer.writerow({key: _safe_cell(value) for key, value in row.items()})
+    _write_csv(table_rows(rows, genres), [*COLUMNS, *genres], file)
 
 
 def write_json(rows: Iterable[dict[str, Any]], genres: list[str], file: IO[str]) -> None:
@@ -62,8 +73,45 @@ def write_json(rows: Iterable[dict[str, Any]], genres: list[str], file: IO[str])
 
     Undecodable bytes of names stand as escaped surrogates (``os.fsencode`` takes them back).
     """
+    _write_json(table_rows(rows, genres), file)
+
+
+def album_rows(albums: Iterable[Album], genres: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield a dict per album: ``ALBUM_COLUMNS``, then one probability per genre."""
+    for album in albums:
+        existing = Counter(row["existing_genre"] for row in album.rows if row["existing_genre"])
+        yield {
+            "album_artist": album.artist,
+            "album": album.title,
+            "tracks": len(album.rows),
+            "compilation": int(album.is_compilation),
+            "genre": album.genre,
+            "confidence": _rounded(album.confidence),
+            "agreeing": None if album.is_compilation else album.agreeing,
+            "existing_genres": "; ".join(name for name, _ in existing.most_common()),
+        } | {genre: _rounded(album.probabilities.get(genre)) for genre in genres}
+
+
+def write_albums_csv(albums: Iterable[Album], genres: list[str], file: IO[str]) -> None:
+    """Write albums and their votes as CSV."""
+    _write_csv(album_rows(albums, genres), [*ALBUM_COLUMNS, *genres], file)
+
+
+def write_albums_json(albums: Iterable[Album], genres: list[str], file: IO[str]) -> None:
+    """Write albums and their votes as a JSON list with one object a line."""
+    _write_json(album_rows(albums, genres), file)
+
+
+def _write_csv(rows: Iterable[dict[str, Any]], columns: list[str], file: IO[str]) -> None:
+    writer = csv.DictWriter(file, columns, lineterminator="\r\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _safe_cell(value) for key, value in row.items()})
+
+
+def _write_json(rows: Iterable[dict[str, Any]], file: IO[str]) -> None:
     separator = "["
-    for row in table_rows(rows, genres):
+    for row in rows:
         file.write(f"{separator}\n{json.dumps(row)}")
         separator = ","
     file.write("\n]\n" if separator == "," else "[]\n")
