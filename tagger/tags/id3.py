@@ -11,7 +11,6 @@ import re
 import struct
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
 
 from tagger.errors import TagError
 
@@ -89,7 +88,7 @@ class Id3Tag:
         flags = _UNSYNCHRONISED if self.unsynchronised and self.version == 4 else 0
         head = struct.pack(">3sBBB4s", b"ID3", self.version, 0, flags, _synchsafe(len(body)))
         tags = ID3(BytesIO(head + body), translate=False, load_v1=False)
-        texts: list[Any] = [*tags.getall("TCON"), *tags.getall("TCO")]
+        texts = tags.getall("TCON")  # mutagen's name for the TCO of v2.2 too
         return [str(genre).strip() for text in texts for genre in text.genres if genre.strip()]
 
     def put(self, name: bytes, contents: list[bytes], replaced: list[Frame]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, BinaryIO, Protocol
 
-from tagger.tags.fields import PROVENANCE, Raw
+from tagger.tags.fields import PROVENANCE, Raw, read_genre
 from tagger.tags.id3 import (
     GENRE_FRAMES,
     USER_TEXT_FRAMES,
@@ -28,6 +29,10 @@ class Place(Protocol):
 
     def write(self, file: BinaryIO, block: bytes, old_bytes: int) -> None:
         """Put a tag there in place of ``old_bytes``; none at all if ``block`` is empty."""
+        ...
+
+    def other_genres(self, file: BinaryIO) -> list[str]:
+        """Return the genres of another tag, which count where ID3v2 has none."""
         ...
 
     def tail(self, file: BinaryIO) -> int:
@@ -55,6 +60,11 @@ class AtStart:
         resize_bytes(file, old_bytes, len(block), 0)
         file.seek(0)
         file.write(block)
+
+    def other_genres(self, file: BinaryIO) -> list[str]:
+        """See ``Place``. An ID3v1 tag's genre counts only where it is the only tag."""
+        del file
+        return []
 
     def tail(self, file: BinaryIO) -> int:
         """See ``Place``."""
@@ -101,6 +111,15 @@ class InChunk:
         chunk.resize(len(block))
         chunk.write(block)
 
+    def other_genres(self, file: BinaryIO) -> list[str]:
+        """See ``Place``: what a RIFF INFO list says."""
+        for chunk in self._open(file).root.subchunks():
+            if chunk.id == "LIST" and chunk.name == "INFO":
+                texts = [item.read() for item in chunk.subchunks() if item.id == "IGNR"]
+                decoded = (text.rstrip(b"\0 ").decode("utf-8", "replace") for text in texts)
+                return [genre for text in decoded if text for genre in read_genre(text)]
+        return []
+
     def tail(self, file: BinaryIO) -> int:
         """See ``Place``."""
         root = self._open(file).root
@@ -129,18 +148,17 @@ class Id3Tags:
             self._tag.frames = _frames_of_id3v1(self._id3v1, self._tag)
         self.multiple = self._tag.version == 4
         self.tail = place.tail(file)
+        self._other_genres = place.other_genres(file)
 
     def genres(self) -> list[str]:
         """See ``TagFile``."""
-        return self._tag.genres()
+        return self._tag.genres() or self._other_genres
 
     def _ours(self) -> list[Frame]:
         return [frame for frame in self._tag.frames if frame.is_field(PROVENANCE)]
 
     def put(self, genres: list[str], provenance: str | None) -> None:
         """See ``TagFile``."""
-        from mutagen.id3 import TCON
-
         tag = self._tag
         replaced = [frame for frame in tag.frames if frame.is_genre()]
         contents = [tag.text(genres)] if genres else []
@@ -149,9 +167,7 @@ class Id3Tags:
             content = tag.text([provenance], PROVENANCE.encode() + b"\0")
             tag.put(USER_TEXT_FRAMES[tag.version], [content], self._ours())
         if self._id3v1:
-            first = genres[0] if genres else ""
-            number = TCON.GENRES.index(first) if first in TCON.GENRES else ID3V1_NO_GENRE
-            self._id3v1 = self._id3v1[:-1] + bytes([number])
+            self._id3v1 = self._id3v1[:-1] + bytes([_id3v1_number(genres)])
 
     def raw(self) -> Raw:
         """See ``TagFile``."""
@@ -216,6 +232,15 @@ def read_id3v1(file: BinaryIO) -> bytes:
     found = end[-ID3V1_BYTES:]
     # The TAG of an APEv2 footer, "APETAGEX", is another tag's.
     return found if found.startswith(b"TAG") and not end.startswith(b"APETAGEX") else b""
+
+
+def _id3v1_number(genres: list[str]) -> int:
+    """Return the number of the first genre, be it one of several that were joined."""
+    from mutagen.id3 import TCON
+
+    text = genres[0] if genres else ""
+    known = [name for name in TCON.GENRES if re.match(re.escape(name) + r"(\s*[^\w\s]|$)", text)]
+    return TCON.GENRES.index(max(known, key=len)) if known else ID3V1_NO_GENRE
 
 
 def _frames_of_id3v1(data: bytes, tag: Id3Tag) -> list[Frame]:

@@ -30,13 +30,16 @@ class Stream:
     Attributes
     ----------
     facts : tuple
-        Container, codec, rate, channels, durations: all that must stay equal.
+        Container, codec, rate, channels: all that must stay equal.
+    durations : tuple
+        As stated; where nothing states them, FFmpeg guesses them from the file's size.
     first_packet : bytes
     places : list of (int, int)
         Byte position and size of the first packet, or of all where the container lists them.
     """
 
     facts: tuple[Any, ...]
+    durations: tuple[Any, ...]
     first_packet: bytes
     places: list[tuple[int, int]]
 
@@ -77,17 +80,18 @@ def describe(file: BinaryIO) -> Stream:
         audio = container.streams.audio[0]
         context = audio.codec_context
         facts = (
-            container.format.name, container.duration, len(streams), context.name,
-            context.sample_rate, context.channels, _setup(bytes(context.extradata or b"")),
-            audio.duration, audio.time_base, audio.start_time,
+            container.format.name, len(streams), context.name, context.sample_rate,
+            context.channels, _setup(bytes(context.extradata or b"")), audio.time_base,
+            audio.start_time,
         )  # fmt: skip
+        durations = (container.duration, audio.duration)
         packet = next(iter(container.demux(audio)), None)
         if packet is None or not packet.size or packet.pos is None:
             raise TagError("it holds no audio that could be checked")
         places = [(packet.pos, packet.size)]
         if container.format.name in INDEXED_FORMATS and len(streams) == 1:
             places = [(entry.pos, entry.size) for entry in audio.index_entries] or places
-        return Stream(facts, bytes(packet), places)
+        return Stream(facts, durations, bytes(packet), places)
 
 
 def _setup(extradata: bytes) -> bytes:
@@ -96,7 +100,7 @@ def _setup(extradata: bytes) -> bytes:
 
 
 def digest_packets(file: BinaryIO) -> str:
-    """Return the digest of every audio packet of an open file, without decoding.
+    """Return the digest of every audio packet and its time, without decoding.
 
     Raises
     ------
@@ -107,6 +111,7 @@ def digest_packets(file: BinaryIO) -> str:
     packets = 0
     with _opened(file) as container:
         for packet in container.demux(_audio_streams(container)):
+            digest.update(b"%a %a " % (packet.pts, packet.duration))
             digest.update(packet)
             packets += bool(packet.size)
     if not packets:
@@ -127,7 +132,7 @@ def check_audio(old: BinaryIO, new: BinaryIO, edits: list[Edit], tail: int) -> N
     before, after = describe(old), describe(new)
     if before.facts != after.facts or before.first_packet != after.first_packet:
         raise TagError("the audio would have changed; the file was left alone")
-    if _lie_outside(edits, before, after, tail):
+    if before.durations == after.durations and _lie_outside(edits, before, after, tail):
         return
     if digest_packets(old) != digest_packets(new):
         raise TagError("the audio would have changed; the file was left alone")
