@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, BinaryIO, Protocol
 
 from tagger.errors import TagError
@@ -12,6 +13,8 @@ PROVENANCE = "TAGGER_GENRE"
 
 # What restores a genre field exactly; plain JSON values, made and read by the same class.
 Raw = dict[str, Any]
+
+NO_TAIL = sys.maxsize
 
 REPLACEMENT = "\ufffd"
 
@@ -24,7 +27,7 @@ class TagFile(Protocol):
     multiple : bool
         It can hold several genres as separate values.
     tail : int
-        From this byte on the file holds nothing but tags; the file's size if there are none.
+        From this byte on the file holds nothing but tags; ``NO_TAIL`` where they lie elsewhere.
     """
 
     multiple: bool
@@ -71,6 +74,7 @@ class VorbisTags:
     """Vorbis comments, in a FLAC block or in Ogg pages; see ``TagFile``."""
 
     multiple = True
+    tail = NO_TAIL
 
     def __init__(self, file: BinaryIO, kind: str, class_name: str) -> None:
         self._file = file
@@ -81,7 +85,6 @@ class VorbisTags:
         self._comments: list[tuple[str, str]] = self._audio.tags
         if any(REPLACEMENT in value for _, value in self._comments):
             raise TagError("its comments hold text that is not UTF-8, which would be lost")
-        self.tail = file.seek(0, os.SEEK_END)
 
     def _named(self, name: str) -> list[tuple[int, str, str]]:
         comments = enumerate(list.__iter__(self._comments))
@@ -138,6 +141,7 @@ class Mp4Tags:
     """The item list of an MP4 file; see ``TagFile``."""
 
     multiple = True
+    tail = NO_TAIL
     _genre, _ours = "\xa9gen", f"----:com.apple.iTunes:{PROVENANCE}"
 
     def __init__(self, file: BinaryIO) -> None:
@@ -146,7 +150,6 @@ class Mp4Tags:
         self._had_tag = self._audio.tags is not None
         if not self._had_tag:
             self._audio.add_tags()
-        self.tail = file.seek(0, os.SEEK_END)
 
     def genres(self) -> list[str]:
         """See ``TagFile``. Mutagen reads the numeric ``gnre`` as the text it stands for."""
@@ -263,12 +266,12 @@ class AsfTags:
     """The attributes of an ASF (WMA) file; see ``TagFile``."""
 
     multiple = True
+    tail = NO_TAIL
     _genre = "WM/Genre"
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._audio = mutagen_open(file, "mutagen.asf", "ASF")
-        self.tail = file.seek(0, os.SEEK_END)
 
     def genres(self) -> list[str]:
         """See ``TagFile``."""

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any, BinaryIO, Protocol
 
-from tagger.tags.fields import PROVENANCE, Raw, read_genre
+from tagger.tags.fields import NO_TAIL, PROVENANCE, Raw, read_genre
 from tagger.tags.id3 import (
     GENRE_FRAMES,
     USER_TEXT_FRAMES,
@@ -69,7 +69,7 @@ class AtStart:
     def tail(self, file: BinaryIO) -> int:
         """See ``Place``."""
         size = file.seek(0, os.SEEK_END)
-        return size - ID3V1_BYTES if read_id3v1(file) else size
+        return size - ID3V1_BYTES if read_id3v1(file) else NO_TAIL
 
     def others(self, file: BinaryIO) -> object:
         """See ``Place``."""

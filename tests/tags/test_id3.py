@@ -84,7 +84,9 @@ def test_genre_beyond_latin1_is_readable() -> None:
 
 def test_unsynchronised_tag_stays_so() -> None:
     picture = frame(b"APIC", b"\0image/png\0\3\0\xff\xe0\xff\x00\xff")
-    encoded = picture.replace(b"\xff\xe0", b"\xff\x00\xe0").replace(b"\xff\x00\xff", b"\xff\0\0\xff")
+    encoded = picture.replace(b"\xff\xe0", b"\xff\x00\xe0").replace(
+        b"\xff\x00\xff", b"\xff\0\0\xff"
+    )
     tag = parse(id3v2(3, encoded + b"\0", flags=0x80))
     assert tag.frames[0].content == picture[10:]
     tag.put(b"TCON", [tag.text(["Rock"])], [])
@@ -97,9 +99,10 @@ def test_unsynchronised_tag_stays_so() -> None:
 
 def test_extended_header_and_footer_are_read_past() -> None:
     extended = (6).to_bytes(4, "big") + bytes(6)
-    assert parse(id3v2(3, extended + FRAMES[3], flags=0x40)).frames == parse(
-        id3v2(3, FRAMES[3])
-    ).frames
+    assert (
+        parse(id3v2(3, extended + FRAMES[3], flags=0x40)).frames
+        == parse(id3v2(3, FRAMES[3])).frames
+    )
     block = id3v2(4, FRAMES[4], flags=0x10)
     with_footer = parse(block + b"3DI" + block[3:10])
     assert with_footer.block_bytes == len(block) + 10
