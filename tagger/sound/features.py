@@ -139,13 +139,21 @@ def mel_power(padded: FloatArray, hop_length: int) -> FloatArray:
     -------
     float32 (..., 1 + (n_samples - n_fft) // hop_length, 128)
     """
+    mel: FloatArray = power_spectrum(padded, hop_length) @ mel_filter_bank()
+    return mel
+
+
+def power_spectrum(padded: FloatArray, hop_length: int) -> FloatArray:
+    """Return the power of every frame by frequency, float32 (..., n_frames, 1025).
+
+    The same frames as ``mel_power``'s, of the same waveforms.
+    """
     from scipy import fft
 
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT, axis=-1)[..., ::hop_length, :]
     spectrum = fft.rfft(frames * _hann_window(), axis=-1)
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
-    mel: FloatArray = power @ mel_filter_bank()
-    return mel
+    power: FloatArray = np.square(spectrum.real) + np.square(spectrum.imag)
+    return power
 
 
 def power_to_db(power: FloatArray) -> FloatArray:
