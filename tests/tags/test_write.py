@@ -29,9 +29,9 @@ def song(sounds: Maker, library: Library, music: Path) -> Path:
 
 def refused(library: Library, path: Path | str) -> str | None:
     """Plan and write; returns why a file was left alone, having checked that it was."""
-    before = Path(path).read_bytes() if os.path.isfile(path) else None
+    before = Path(path).read_bytes() if Path(path).is_file() else None
     folder = Path(os.path.realpath(path)).parent
-    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
     [decision] = [d for d in library.plan() if d.candidate.path == os.fspath(path)]
     reason = decision.reason
     if reason is None:
@@ -39,7 +39,7 @@ def refused(library: Library, path: Path | str) -> str | None:
         reason = outcome.reason
     if before is not None:
         assert Path(path).read_bytes() == before
-        assert sorted(os.listdir(folder)) == names
+        assert sorted(folder.iterdir()) == names
     return reason
 
 
@@ -95,7 +95,7 @@ def test_name_of_255_bytes(song: Path, library: Library, music: Path) -> None:
 
 def test_name_that_is_no_text(song: Path, library: Library, music: Path) -> None:
     odd = os.fsdecode(os.fsencode(music) + b"/\xff\n.flac")
-    os.rename(song, odd)
+    song.rename(odd)
     library.add(odd)
     assert [o.reason for o in library.write() if o.path == odd] == [None]
     assert library.is_unchanged(odd)
@@ -171,7 +171,7 @@ def test_container_without_a_genre(song: Path, library: Library) -> None:
     assert refused(library, song) == "a genre can't be written into this kind of file (matroska)"
 
 
-def test_text_that_is_not_utf8(song: Path, library: Library, sounds: Maker, music: Path) -> None:
+def test_text_that_is_not_utf8(song: Path, library: Library) -> None:
     add_tags(song, [])
     song.write_bytes(song.read_bytes().replace(b"TITLE=Title", b"TITLE=T\xeftle"))
     library.add(song)
