@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,10 @@ from tagger.engines.processes import DEFAULT_TIMEOUT_SECONDS
 from tagger.genres import MIN_CONFIDENCE, tag_name
 
 if TYPE_CHECKING:
-    from tagger.library.scan import Account
+    from tagger.library.account import Account
+
+SLICES_HELP = "Slices of 2.9 s to hear of each track: fewer is faster. [default: the model's]"
+EXCLUDE_HELP = "Leave out what fits, as in .gitignore; may be repeated. See also .taggerignore."
 
 
 def scan(
@@ -36,10 +40,25 @@ def scan(
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds allowed per file.")
     ] = DEFAULT_TIMEOUT_SECONDS,
+    slices: Annotated[
+        int | None,
+        typer.Option("--slices", min=1, max=100, metavar="N", help=SLICES_HELP),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="PATTERN", help=EXCLUDE_HELP),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option(help="Follow symbolic links, each to a file or folder once.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Mark known files below PATH that are gone.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Hear every audio file below PATH that is new or has changed, and store its genre."""
     from tagger.engines.processes import ProcessEngine, available_cores
+    from tagger.library.discover import WalkOptions
     from tagger.library.scan import ScanOptions
     from tagger.library.scan import scan as run_scan
     from tagger.library.store import Store, display_path
@@ -47,6 +66,8 @@ def scan(
     from tagger.model.bundle import DEFAULT_MODEL, find_bundle, load_bundle
 
     bundle = load_bundle(find_bundle(model or DEFAULT_MODEL))
+    if slices is not None:
+        bundle = replace(bundle, slice_count=slices)
     engine = ProcessEngine(
         workers or available_cores(), timeout_seconds=timeout, **engine_arguments(bundle)
     )
@@ -57,11 +78,12 @@ def scan(
         def on_result(result: Any) -> None:
             nonlocal sure
             bar.update(result.path, failed=result.status == "failed")
-            if result.status != "classified":
+            if result.status in ("skipped", "failed"):
                 bar.say(f"{display_path(result.path)}: {result.reason}")
             sure += max(result.probabilities.values(), default=0.0) >= MIN_CONFIDENCE
 
-        options = ScanOptions(force=force, retry_failed=retry_failed)
+        walk = WalkOptions(tuple(exclude or ()), follow_links)
+        options = ScanOptions(force, retry_failed, prune, walk)
         account = run_scan(paths, store, bundle, engine, options, on_result, bar.start)
     if json_:
         print_json(_as_json(account, bundle.model_id, str(database)))
@@ -75,6 +97,8 @@ def scan(
 def _as_json(account: Account, model_id: str, database: str) -> dict[str, Any]:
     return {
         **account.counts(),
+        "not_audio": account.not_audio,
+        "missing": account.missing,
         "seconds": round(account.seconds, 3),
         "reasons": dict(account.reasons),
         "genres": dict(account.genres.most_common()),
@@ -91,6 +115,10 @@ def _print_account(account: Account, sure: int) -> None:
         print_counts(heading, genres)
     if account.reasons:
         print_counts("Not heard", account.reasons.most_common(), style="red")
+    if account.missing:
+        typer.echo(f"{account.missing:,} known files are gone; their results are kept")
+    if account.not_audio:
+        typer.echo(f"{account.not_audio:,} other files are not named like audio")
     counts = account.counts()
     rest = " + ".join(f"{number:,} {name}" for name, number in counts.items() if name != "found")
     typer.echo(f"{account.found:,} found = {rest}, in {account.seconds:.1f} s")

@@ -41,6 +41,9 @@ TRIES = 2
 FAILED_STARTS = 3
 START_SECONDS = 60.0
 
+# How often a caller hears that nothing has ended yet.
+IDLE_SECONDS = 0.5
+
 # One thread per process: the workers use all cores, and idle BLAS threads spin.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -112,12 +115,16 @@ class ProcessEngine:
         self._serve_arguments = (initializer, initargs, memory_bytes)
 
     def run(
-        self, function: Callable[..., Result], work: Iterable[Work]
+        self,
+        function: Callable[..., Result],
+        work: Iterable[Work],
+        on_idle: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Work, Result | Failure]]:
         """Yield (arguments, result or failure) of each task as it ends.
 
         ``work`` is an iterable of argument tuples; it is drawn from only as workers come free.
-        When the caller stops early, the workers are stopped too.
+        ``on_idle`` is called twice a second while nothing ends. When the caller stops early, the
+        workers are stopped too.
 
         Raises
         ------
@@ -126,7 +133,7 @@ class ProcessEngine:
         """
         for variable in _THREAD_VARIABLES:
             os.environ.setdefault(variable, "1")
-        yield from _Run(self, self._serve_arguments, function, work).outcomes()
+        yield from _Run(self, self._serve_arguments, function, work).outcomes(on_idle)
 
 
 class _Run:
@@ -146,11 +153,13 @@ class _Run:
         self._workers: list[_Worker] = []
         self._failed_starts = 0
 
-    def outcomes(self) -> Iterator[tuple[Any, Any]]:
+    def outcomes(self, on_idle: Callable[[], None]) -> Iterator[tuple[Any, Any]]:
         try:
             while self._hand_out():
                 handles = [handle for worker in self._workers for handle in _handles(worker)]
-                happened = set(wait(handles, self._seconds_to_deadline()))
+                happened = set(wait(handles, self._seconds_to_wait()))
+                if not happened:
+                    on_idle()
                 for worker in list(self._workers):
                     if worker.connection in happened:
                         yield from self._receive(worker)
@@ -208,9 +217,9 @@ class _Run:
             return worker.began + START_SECONDS
         return worker.began + self._engine.timeout_seconds if worker.tasks else float("inf")
 
-    def _seconds_to_deadline(self) -> float | None:
-        nearest = min(self._deadline(worker) for worker in self._workers)
-        return None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
+    def _seconds_to_wait(self) -> float:
+        nearest = min(self._deadline(worker) for worker in self._workers) - time.monotonic()
+        return max(0.0, min(nearest, IDLE_SECONDS))
 
     def _receive(self, worker: _Worker) -> Iterator[tuple[Any, Any]]:
         try:
@@ -237,7 +246,7 @@ class _Run:
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS:
-                raise EngineError(f"workers die when they start ({_how(exit_code)})")
+                raise EngineError(f"workers die when they start ({how_it_ended(exit_code)})")
             self._again.extend(worker.tasks)
             return
         if worker.tasks:
@@ -246,7 +255,7 @@ class _Run:
             if task.deaths < TRIES:
                 worker.tasks.append(task)
             else:
-                reason = f"it ended {TRIES} workers ({_how(exit_code)})"
+                reason = f"it ended {TRIES} workers ({how_it_ended(exit_code)})"
                 yield task.arguments, Failure(reason, task.deaths)
         self._again.extend(worker.tasks)
 
@@ -286,7 +295,7 @@ def _handles(worker: _Worker) -> tuple[Any, Any]:
     return worker.connection, worker.process.sentinel
 
 
-def _how(exit_code: int | None) -> str:
+def how_it_ended(exit_code: int | None) -> str:
     """Return how a process ended, such as ``SIGSEGV`` or ``exit code 1``."""
     if exit_code is not None and exit_code < 0:
         try:

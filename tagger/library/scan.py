@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tagger.engines.processes import Failure
+from tagger.engines.processes import TRIES, Failure
 from tagger.errors import NothingToDoError
+from tagger.library.account import Account
 from tagger.library.classify import TrackResult
-from tagger.library.discover import Found, discover
-from tagger.library.store import KnownFile, Store
+from tagger.library.discover import Found, Walk, WalkOptions
+from tagger.library.recorder import Recorder
+from tagger.library.store import KnownFile, Store, display_text
 from tagger.library.worker import classify_task
+from tagger.library.worklist import Catalogue, Task, WorkList
 from tagger.model.bundle import Bundle
 
-# At most so much work is lost when the machine loses power.
-COMMIT_SECONDS = 1.0
+Arguments = tuple[str, int, str | None]
 
 
 class Engine(Protocol):
@@ -26,48 +28,35 @@ class Engine(Protocol):
     def run(
         self,
         function: Callable[..., TrackResult],
-        work: Iterable[tuple[str, int]],
-    ) -> Iterator[tuple[tuple[str, int], TrackResult | Failure]]:
-        """Yield (arguments, result or failure) of each task as it ends."""
+        work: Iterable[Arguments],
+        on_idle: Callable[[], None],
+    ) -> Iterator[tuple[Arguments, TrackResult | Failure]]:
+        """Yield (arguments, result or failure) of each task as it ends.
+
+        ``on_idle`` is called now and then while nothing ends.
+        """
         ...
-
-
-@dataclass
-class Account:
-    """What became of every file: ``found`` is the sum of the rest."""
-
-    classified: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    skipped: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    reasons: Counter[str] = field(default_factory=Counter)
-    genres: Counter[str] = field(default_factory=Counter)
-
-    def add(self, status: str, reason: str | None) -> None:
-        """Count one file."""
-        setattr(self, status, getattr(self, status) + 1)
-        if status in ("skipped", "failed"):
-            self.reasons[f"{status}: {reason}"] += 1
-
-    @property
-    def found(self) -> int:
-        """All files that look like audio."""
-        return self.classified + self.unchanged + self.moved + self.skipped + self.failed
-
-    def counts(self) -> dict[str, int]:
-        """Return the honest count line's numbers, in its order."""
-        names = ("found", "classified", "unchanged", "moved", "skipped", "failed")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """What to do again: all (``force``), or what failed before (``retry_failed``)."""
+    """What to do beyond hearing what is new.
+
+    Attributes
+    ----------
+    force : bool
+        Hear every file again.
+    retry_failed : bool
+        Try again what failed before, but not a file that ended two workers.
+    prune : bool
+        Mark known files that are gone.
+    walk : WalkOptions
+    """
 
     force: bool = False
     retry_failed: bool = False
+    prune: bool = False
+    walk: WalkOptions = field(default_factory=WalkOptions)
 
 
 def scan(
@@ -90,87 +79,128 @@ def scan(
         If a path does not exist, or there is no audio file.
     DatabaseError
         If results can't be stored.
+    EngineError
+        If there is nobody to do the work.
     """
     began = time.monotonic()
+    walk = Walk(paths, options.walk)
     account = Account()
     store.add_model(bundle.model_id, bundle.name, bundle.genres, bundle.card_text())
     scan_id = store.start_scan(paths, bundle.model_id)
-    batch = _Batch(store, bundle.model_id, scan_id, account)
+    recorder = Recorder(store, bundle.model_id, scan_id, account)
     try:
-        todo = []
-        for found in discover(paths):
-            if found.problem is not None:
-                batch.add(_problem(found))
-            elif (known := _still_known(found, store, bundle.model_id, options)) is not None:
-                account.add(
-                    "unchanged" if known.status == "classified" else known.status, known.reason
-                )
-            else:
-                todo.append(found)
-        on_plan(len(todo))
-        work = [(found.path, bundle.slice_count) for found in todo]
-        sizes = {found.path: found for found in todo}
-        for (path, _), outcome in engine.run(classify_task, work) if work else ():
-            if isinstance(outcome, Failure):
-                found = sizes[path]
-                outcome = TrackResult(
-                    path, "failed", found.size, found.mtime_ns, reason=outcome.reason
-                )
-            batch.add(outcome)
-            on_result(outcome)
+        with closing(WorkList(store)) as work:
+            planner = _Planner(store, bundle.model_id, options, recorder, work, account)
+            for found in walk:
+                planner.add(found)
+            recorder.flush()
+            on_plan(len(work))
+            _hear(work, engine, bundle.slice_count, recorder, on_result)
+            recorder.flush()
+        if options.prune:
+            account.missing = _mark_missing(store, bundle.model_id, walk)
     finally:
-        batch.flush()
+        account.not_audio = walk.not_audio
+        recorder.flush()
         account.seconds = time.monotonic() - began
-        store.finish_scan(scan_id, account.counts(), account.seconds, dict(account.reasons))
+        extra = {"not_audio": account.not_audio, "missing": account.missing}
+        store.finish_scan(scan_id, account.counts() | extra, account.seconds, dict(account.reasons))
     if not account.found:
         raise NothingToDoError(f"no audio files in {', '.join(paths)}")
     return account
 
 
-def _problem(found: Found) -> TrackResult:
-    status = "skipped" if found.skipped else "failed"
-    return TrackResult(found.path, status, found.size, found.mtime_ns, reason=found.problem)
+def _hear(
+    work: WorkList,
+    engine: Engine,
+    slice_count: int,
+    recorder: Recorder,
+    on_result: Callable[[TrackResult], None],
+) -> None:
+    """Run the work on the engine; workers are started only if there is any."""
+    if not len(work):
+        return
+    given: dict[str, Task] = {}
+
+    def arguments() -> Iterator[Arguments]:
+        for task in work:
+            given[task.path] = task
+            yield task.path, slice_count, task.known_identity
+
+    for (path, *_), outcome in engine.run(classify_task, arguments(), recorder.flush_if_due):
+        task, deaths = given.pop(path), 0
+        if isinstance(outcome, Failure):
+            deaths, reason = outcome.deaths, display_text(outcome.reason)
+            if deaths >= TRIES:
+                reason = f"quarantined: {reason}"
+            outcome = TrackResult(path, "failed", task.size, task.mtime_ns, reason=reason)
+        recorder.add(outcome, task.device, deaths)
+        on_result(outcome)
 
 
-def _still_known(
-    found: Found, store: Store, model_id: str, options: ScanOptions
-) -> KnownFile | None:
-    """Return what is stored of this very file by this very model, if it need not be heard again.
+class _Planner:
+    """Decides for each file found whether it must be heard."""
 
-    A file that failed counts as failed again: it has not become well by being looked at.
-    """
-    known = store.known(found.path)
-    if known is None or options.force or known.model_id != model_id:
-        return None
-    if (known.size, known.mtime_ns) != (found.size, found.mtime_ns):
-        return None
-    if options.retry_failed and known.status == "failed":
-        return None
-    return known
+    def __init__(
+        self,
+        store: Store,
+        model_id: str,
+        options: ScanOptions,
+        recorder: Recorder,
+        work: WorkList,
+        account: Account,
+    ) -> None:
+        self._store, self._model_id, self._options = store, model_id, options
+        self._recorder, self._work, self._account = recorder, work, account
+        self._catalogue = Catalogue(store, model_id)
+
+    def add(self, found: Found) -> None:
+        """Count a file that is known well enough, or put it on the list."""
+        known = self._store.known(found.path)
+        if found.problem is not None:
+            self._problem(found, known)
+        elif known is None:
+            guess = None if self._options.force else self._catalogue.guess_moved(found)
+            self._work.add(found, guess)
+        elif not self._options.force and (status := self._still(found, known)) is not None:
+            self._account.add(status, known.reason)
+        else:
+            heard = not self._options.force and self._catalogue.has_prediction(known.file_id)
+            self._work.add(found, known.identity if heard else None)
+
+    def _problem(self, found: Found, known: KnownFile | None) -> None:
+        status = "skipped" if found.skipped else "failed"
+        if known is not None and (known.status, known.reason) == (status, found.problem):
+            self._account.add(status, known.reason)
+        else:
+            self._recorder.add(TrackResult(found.path, status, reason=found.problem))
+
+    def _still(self, found: Found, known: KnownFile) -> str | None:
+        """Return what a known file counts as, or None if it must be heard.
+
+        A file that failed counts as failed again: it has not become well by being looked at.
+        """
+        if (known.size, known.mtime_ns) != (found.size, found.mtime_ns):
+            return None
+        if known.status == "failed":
+            retried = self._options.retry_failed and known.worker_deaths < TRIES
+            return None if retried else "failed"
+        if known.status == "skipped":
+            return "skipped" if known.model_id == self._model_id else None
+        if not self._catalogue.has_prediction(known.file_id):
+            return None
+        if known.status == "missing" or known.model_id != self._model_id:
+            self._recorder.do(lambda: self._catalogue.revive(known.file_id))
+        if known.device != found.device:
+            self._recorder.do(lambda: self._catalogue.set_device(known.file_id, found.device))
+        return "unchanged"
 
 
-class _Batch:
-    """Collects results and stores them together, at least every second."""
-
-    def __init__(self, store: Store, model_id: str, scan_id: int, account: Account) -> None:
-        self._store, self._model_id, self._scan_id = store, model_id, scan_id
-        self._account = account
-        self._results: list[TrackResult] = []
-        self._stored_at = time.monotonic()
-
-    def add(self, result: TrackResult) -> None:
-        self._results.append(result)
-        if time.monotonic() - self._stored_at >= COMMIT_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        with self._store.transaction():
-            for result in self._results:
-                self._store.add_result(result, self._model_id, self._scan_id)
-        for result in self._results:
-            self._account.add(result.status, result.reason)
-            if result.status == "classified":
-                best = max(result.probabilities, key=lambda genre: result.probabilities[genre])
-                self._account.genres[best] += 1
-        self._results.clear()
-        self._stored_at = time.monotonic()
+def _mark_missing(store: Store, model_id: str, walk: Walk) -> int:
+    """Mark what is gone, but not below a path where nothing was found: it may be unmounted."""
+    catalogue, missing = Catalogue(store, model_id), 0
+    for file_ids in catalogue.gone(sorted(walk.roots_with_files)):
+        with store.transaction():
+            catalogue.mark_missing(file_ids)
+        missing += len(file_ids)
+    return missing

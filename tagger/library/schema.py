@@ -41,7 +41,7 @@ def _files(db: Database) -> None:
             "album_artist": str,
             "date": str,
             "existing_genre": str,
-            "status": str,  # classified, skipped or failed
+            "status": str,  # classified, skipped, failed or missing
             "reason": str,
             "model_id": str,  # the model of the last scan of this file
             "scanned_at": str,
@@ -147,3 +147,13 @@ def _tag_writes(db: Database) -> None:
     )
     db.table("tag_writes").create_index(["run_id"])
     db.table("tag_writes").create_index(["state"])
+
+
+@migrations(name="020_scanning")
+def _scanning(db: Database) -> None:
+    files, scans = db.table("files"), db.table("scans")
+    files.add_column("device", int)  # the file system that its folder lay on
+    files.add_column("worker_deaths", int, not_null_default=0)  # in its last try
+    files.create_index(["mtime_ns", "size"])  # to guess which file was moved
+    scans.add_column("not_audio", int)  # files met that don't look like audio
+    scans.add_column("missing", int)  # files marked as gone

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,13 +29,24 @@ BUSY_TIMEOUT_SECONDS = 30.0
 _FILE_COLUMNS = (
     "path", "path_text", "size", "mtime_ns", "identity", "duration_seconds", "container", "codec",
     "sample_rate_hz", "channels", "title", "artist", "album", "album_artist", "date",
-    "existing_genre", "status", "reason", "model_id", "scanned_at", "scan_id",
+    "existing_genre", "status", "reason", "model_id", "scanned_at", "scan_id", "device",
+    "worker_deaths",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class KnownFile:
-    """What the database holds of a file, to tell whether it changed."""
+    """What the database holds of a file, to tell whether it changed.
+
+    Attributes
+    ----------
+    model_id : str or None
+        The model of the last scan.
+    device : int or None
+        The file system that its folder lay on.
+    worker_deaths : int
+        How many workers died on it in the last try.
+    """
 
     file_id: int
     size: int
@@ -42,6 +54,9 @@ class KnownFile:
     status: str
     reason: str | None
     model_id: str | None
+    identity: str | None
+    device: int | None
+    worker_deaths: int
 
 
 # Line ends, escape sequences and changes of the writing direction: they would act on a terminal.
@@ -110,19 +125,38 @@ class Store:
 
     def _prepare(self) -> None:
         """Check whose database this is, then bring its tables up to date."""
+        self.connection.row_factory = sqlite3.Row
+        self._check_owner()
+        self.connection.execute("pragma synchronous = full")  # so that a power cut loses no more
+        self.connection.execute("pragma foreign_keys = on")
+        if migrations.pending(self.database):
+            self._switch_to_wal()
+            # Alone, or two scans that start together would both create the tables.
+            self.connection.execute("begin exclusive")
+            with self.connection:
+                self._check_owner()
+                self.connection.execute(f"pragma application_id = {APPLICATION_ID}")
+                migrations.apply(self.database)
+
+    def _check_owner(self) -> None:
         [application_id] = self.connection.execute("pragma application_id").fetchone()
-        tables = self.connection.execute("select count(*) from sqlite_master").fetchone()[0]
+        [tables] = self.connection.execute("select count(*) from sqlite_master").fetchone()
         if application_id != APPLICATION_ID and tables:
             raise DatabaseError(
                 f"{self.path} is another program's database; choose another with --db"
             )
-        self.connection.execute("pragma journal_mode = wal")
-        self.connection.execute("pragma synchronous = normal")
-        self.connection.execute("pragma foreign_keys = on")
-        self.connection.row_factory = sqlite3.Row
-        if not tables:
-            self.connection.execute(f"pragma application_id = {APPLICATION_ID}")
-        migrations.apply(self.database)
+
+    def _switch_to_wal(self) -> None:
+        """Let readers and a writer work side by side; SQLite does not wait here by itself."""
+        give_up = time.monotonic() + BUSY_TIMEOUT_SECONDS
+        while True:
+            try:
+                self.connection.execute("pragma journal_mode = wal")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.05)
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +179,8 @@ class Store:
     def known(self, path: str) -> KnownFile | None:
         """Return what is stored of the file at ``path``, if anything is."""
         row = self.connection.execute(
-            "select id, size, mtime_ns, status, reason, model_id from files where path = ?",
+            "select id, size, mtime_ns, status, reason, model_id, identity, device, worker_deaths"
+            " from files where path = ?",
             (os.fsencode(path),),
         ).fetchone()
         return KnownFile(*row) if row else None
@@ -185,7 +220,14 @@ class Store:
                 },
             )
 
-    def add_result(self, result: TrackResult, model_id: str, scan_id: int) -> int:
+    def add_result(
+        self,
+        result: TrackResult,
+        model_id: str,
+        scan_id: int,
+        device: int | None = None,
+        worker_deaths: int = 0,
+    ) -> int:
         """Store what became of one file, in place of what was known; return the file's id.
 
         A failure or skip keeps earlier predictions: the file may be well again tomorrow.
@@ -196,6 +238,8 @@ class Store:
             "model_id": model_id,
             "scanned_at": now(),
             "scan_id": scan_id,
+            "device": device,
+            "worker_deaths": worker_deaths,
         }
         row = [values[column] for column in _FILE_COLUMNS]
         updates = ", ".join(f"{column} = excluded.{column}" for column in _FILE_COLUMNS)
@@ -205,7 +249,7 @@ class Store:
             f" on conflict (path) do update set {updates} returning id",
             row,
         ).fetchone()
-        if result.status == "classified":
+        if result.probabilities:
             self._add_prediction(int(file_id), result, model_id)
         return int(file_id)
 

@@ -23,8 +23,8 @@ def load_worker(folder: str) -> None:
     _classifier = Classifier(load_bundle(Path(folder)))
 
 
-def classify_task(path: str, slice_count: int) -> TrackResult:
+def classify_task(path: str, slice_count: int, known_identity: str | None = None) -> TrackResult:
     """Classify one file in a worker that ``load_worker`` has prepared."""
     if _classifier is None:
         raise RuntimeError("load_worker was not called in this process")
-    return classify_file(path, _classifier, slice_count)
+    return classify_file(path, _classifier, slice_count, known_identity)
