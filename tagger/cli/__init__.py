@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 import tagger
 from tagger.cli.evaluate import evaluate
 from tagger.cli.features import features
+from tagger.cli.inspect import inspect
 from tagger.cli.models import models
 from tagger.cli.report import report
 from tagger.cli.scan import scan
@@ -66,6 +67,7 @@ app.command("undo")(undo)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("features")(features)
+app.command("inspect")(inspect)
 app.command("models")(models)
 
 

@@ -125,18 +125,29 @@ def _duration(seconds: float) -> str:
 
 def print_counts(heading: str, counts: Sequence[tuple[str, int]], *, style: str = "cyan") -> None:
     """Print names with their counts, and a bar each, to stdout."""
+    most = max((count for _, count in counts), default=1)
+    rows = [(name, f"{count:,}", count / most) for name, count in counts]
+    _print_bars(heading, rows, style)
+
+
+def print_shares(heading: str, shares: Sequence[tuple[str, float]]) -> None:
+    """Print names with their shares of 1.0, and a bar each, to stdout."""
+    _print_bars(heading, [(name, f"{share:.0%}", share) for name, share in shares], "cyan")
+
+
+def _print_bars(heading: str, rows: Sequence[tuple[str, str, float]], style: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     block = "█" if "utf" in out.encoding.lower() else "#"
-    most = max((count for _, count in counts), default=0)
-    table = Table(box=None, title=heading, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True, style=style)
-    table.show_header = False
-    for name, count in counts:
-        table.add_row(name, f"{count:,}", bar(count / most if most else 0.0, block))
+    for name, number, share in rows:
+        table.add_row(name, number, bar(share, block))
+    out.print(Text(heading, style="bold"))
     out.print(table)
 
 
