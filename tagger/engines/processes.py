@@ -45,7 +45,7 @@ START_SECONDS = 60.0
 IDLE_SECONDS = 0.5
 
 # One thread per process: the workers use all cores, and idle BLAS threads spin.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class ProcessEngine:
         EngineError
             If workers can't be started.
         """
-        for variable in _THREAD_VARIABLES:
+        for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, "1")
         yield from _Run(self, self._serve_arguments, function, work).outcomes(on_idle)
 

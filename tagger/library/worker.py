@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tagger.engines import Preparation
 from tagger.library.classify import TrackResult, classify_file
-from tagger.model.bundle import Bundle, load_bundle
+from tagger.model.bundle import CARD_FILE, NETWORK_FILE, Bundle, load_bundle
 from tagger.model.classifier import Classifier
+
+# What decides results beside our own code.
+RESULT_PACKAGES = ("ai-edge-litert", "av", "numpy", "scipy", "soundfile", "soxr")
 
 _classifier: Classifier | None = None
 
@@ -15,6 +19,12 @@ _classifier: Classifier | None = None
 def engine_arguments(bundle: Bundle) -> dict[str, Any]:
     """Return what an engine needs to prepare its workers for ``classify_task``."""
     return {"initializer": load_worker, "initargs": (str(bundle.folder),)}
+
+
+def preparation(bundle: Bundle) -> Preparation:
+    """Return what workers on other machines need to prepare themselves for ``classify_task``."""
+    files = {name: (bundle.folder / name).read_bytes() for name in (CARD_FILE, NETWORK_FILE)}
+    return Preparation(load_worker, files, RESULT_PACKAGES)
 
 
 def load_worker(folder: str) -> None:
