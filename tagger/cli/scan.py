@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,17 +20,22 @@ from tagger.cli.options import (
 )
 from tagger.cli.terminal import print_counts, print_next, progress_bar
 from tagger.engines.processes import DEFAULT_TIMEOUT_SECONDS
+from tagger.errors import OptionError
 from tagger.genres import MIN_CONFIDENCE, tag_name
 
 if TYPE_CHECKING:
+    from tagger.engines import Engine
     from tagger.library.account import Account
+    from tagger.model.bundle import Bundle
 
 SLICES_HELP = "Slices of 2.9 s to hear of each track: fewer is faster. [default: the model's]"
+SCHEDULER_HELP = "A Dask scheduler's address, or local:N. [default: processes on this machine]"
+PATHS_HELP = "Folders, files, or URLs such as s3://BUCKET/FOLDER."
 EXCLUDE_HELP = "Leave out what fits, as in .gitignore; may be repeated. See also .taggerignore."
 
 
 def scan(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help=PATHS_HELP)],
     db: DatabaseOption = None,
     model: ModelOption = None,
     workers: WorkersOption = None,
@@ -54,23 +60,22 @@ def scan(
     prune: Annotated[
         bool, typer.Option("--prune", help="Mark known files below PATH that are gone.")
     ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDR", help=SCHEDULER_HELP)
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Hear every audio file below PATH that is new or has changed, and store its genre."""
-    from tagger.engines.processes import ProcessEngine, available_cores
     from tagger.library.discover import WalkOptions
     from tagger.library.scan import ScanOptions
     from tagger.library.scan import scan as run_scan
     from tagger.library.store import Store, display_path
-    from tagger.library.worker import engine_arguments
     from tagger.model.bundle import DEFAULT_MODEL, find_bundle, load_bundle
 
     bundle = load_bundle(find_bundle(model or DEFAULT_MODEL))
     if slices is not None:
         bundle = replace(bundle, slice_count=slices)
-    engine = ProcessEngine(
-        workers or available_cores(), timeout_seconds=timeout, **engine_arguments(bundle)
-    )
+    engine = _engine(bundle, scheduler, workers, timeout, on_note=lambda note: bar.say(note))
     database = db or default_database()
     sure = 0
     with Store(database) as store, progress_bar(0, "scan") as bar:
@@ -92,6 +97,28 @@ def scan(
         print_next(_next_steps(account, paths, db))
     if account.failed:
         raise typer.Exit(1)
+
+
+def _engine(
+    bundle: Bundle,
+    scheduler: str | None,
+    workers: int | None,
+    timeout: float,
+    on_note: Callable[[str], None],
+) -> Engine:
+    from tagger.engines import cluster_engine
+    from tagger.engines.processes import ProcessEngine, available_cores
+    from tagger.library.worker import engine_arguments, preparation
+
+    if scheduler is None:
+        return ProcessEngine(
+            workers or available_cores(), timeout_seconds=timeout, **engine_arguments(bundle)
+        )
+    if workers is not None:
+        raise OptionError(
+            "--workers counts processes on this machine: leave it out, or use local:N"
+        )
+    return cluster_engine(scheduler, preparation(bundle), timeout_seconds=timeout, on_note=on_note)
 
 
 def _as_json(account: Account, model_id: str, database: str) -> dict[str, Any]:

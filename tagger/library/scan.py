@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from tagger.engines import Engine
 from tagger.engines.processes import TRIES, Failure
 from tagger.errors import NothingToDoError
 from tagger.library.account import Account
@@ -20,22 +20,6 @@ from tagger.library.worklist import Catalogue, Task, WorkList
 from tagger.model.bundle import Bundle
 
 Arguments = tuple[str, int, str | None]
-
-
-class Engine(Protocol):
-    """Where work runs: see ``engines.processes.ProcessEngine``."""
-
-    def run(
-        self,
-        function: Callable[..., TrackResult],
-        work: Iterable[Arguments],
-        on_idle: Callable[[], None],
-    ) -> Iterator[tuple[Arguments, TrackResult | Failure]]:
-        """Yield (arguments, result or failure) of each task as it ends.
-
-        ``on_idle`` is called now and then while nothing ends.
-        """
-        ...
 
 
 @dataclass(frozen=True)
