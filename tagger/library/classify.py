@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tagger.errors import AudioError
 from tagger.library.identity import fingerprint
-from tagger.sound.decode import decode_source, refuse_other_files
+from tagger.sound.decode import decode_source, refuse_other_files, truncation
+from tagger.sound.regions import read_layout
 from tagger.sound.slices import SLICE_COUNT, is_silent, log_mel_slices
 from tagger.sound.sources import open_source
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from tagger.model.classifier import Classifier
     from tagger.sound.decode import Decoded
     from tagger.sound.features import FeatureSettings
-    from tagger.sound.sources import AudioInfo
+    from tagger.sound.regions import Layout
+    from tagger.sound.sources import AudioInfo, Source
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,16 @@ def _hear_file(
     path: str, classifier: Classifier, slice_count: int, known_identity: str | None
 ) -> TrackResult:
     refuse_other_files(path)
-    with open_source(path) as source:
-        identity = fingerprint(path, source.info)
-        if identity == known_identity:
-            return TrackResult(path, "same", identity=identity, **_facts(source.info))
-        decoded = decode_source(source, classifier.settings, slice_count)
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - may hold odd bytes
+            layout = read_layout(file)
+            with _opened(path, layout) as source:
+                identity = fingerprint(file, layout, source.info)
+                if identity == known_identity:
+                    return TrackResult(path, "same", identity=identity, **_facts(source.info))
+                decoded = decode_source(source, classifier.settings, slice_count)
+    except OSError as error:
+        raise AudioError(f"can't be read: {error.strerror or error}") from error
     facts = {"identity": identity, **_facts(decoded.info)}
     if is_silent(decoded.waveforms):
         return TrackResult(path, "skipped", reason="silence", **facts)
@@ -112,13 +119,28 @@ def _hear_file(
     return TrackResult(
         path,
         "classified",
-        reason=decoded.note or _shortness(decoded, classifier.settings),
+        reason=decoded.note or _lack(layout, decoded) or _shortness(decoded, classifier.settings),
         probabilities=prediction.probabilities,
         slice_seconds=[window.start_seconds for window in decoded.windows],
         slice_probabilities=prediction.slice_probabilities,
         embedding=prediction.embedding,
         **facts,
     )
+
+
+def _opened(path: str, layout: Layout) -> Source:
+    try:
+        return open_source(path)
+    except AudioError as error:
+        raise AudioError(layout.damage or str(error)) from error
+
+
+def _lack(layout: Layout, decoded: Decoded) -> str | None:
+    """Return how much of a file is missing, where its header tells but its decoder does not."""
+    if layout.stated_bytes and layout.size and layout.stated_bytes > layout.size * 1.001:
+        seconds = decoded.info.duration_seconds
+        return truncation(seconds, seconds * layout.stated_bytes / layout.size)
+    return layout.damage
 
 
 def _shortness(decoded: Decoded, settings: FeatureSettings) -> str | None:

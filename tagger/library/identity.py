@@ -14,8 +14,7 @@ from __future__ import annotations
 import hashlib
 from typing import BinaryIO
 
-from tagger.errors import AudioError
-from tagger.sound.regions import Region, audio_regions, flac_md5
+from tagger.sound.regions import Layout, Region
 from tagger.sound.sources import AudioInfo
 
 WHOLE_BYTES = 64 * 2**20
@@ -23,25 +22,13 @@ BLOCK_BYTES = 2**20
 BLOCKS = 64
 
 
-def fingerprint(path: str, info: AudioInfo) -> str:
-    """Return the identity of a file's audio: 32 hexadecimal digits.
-
-    Raises
-    ------
-    AudioError
-        If the file can't be read.
-    """
+def fingerprint(file: BinaryIO, layout: Layout, info: AudioInfo) -> str:
+    """Return the identity of an open file's audio: 32 hexadecimal digits."""
     digest = hashlib.sha256(f"{info.codec} {info.sample_rate_hz} {info.channels} ".encode())
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - may hold odd bytes
-            regions = audio_regions(file)
-            md5 = flac_md5(file)
-            if md5 is not None:
-                digest.update(md5 + repr(sum(size for _, size in regions)).encode())
-            else:
-                _digest_regions(file, regions, digest)
-    except OSError as error:
-        raise AudioError(f"can't be read: {error.strerror or error}") from error
+    if layout.md5 is not None:
+        digest.update(layout.md5 + repr(layout.size).encode())
+    else:
+        _digest_regions(file, layout.regions, digest)
     return digest.hexdigest()[:32]
 
 

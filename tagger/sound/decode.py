@@ -24,6 +24,9 @@ SEEK_GAP_SECONDS = 1.0
 # A window that lacks more than this at the end of its track does not count as heard.
 TOLERANCE_SECONDS = 0.25
 
+# A file that lacks more than this of what it states is truncated.
+SHORTFALL_SECONDS = 0.5
+
 # Files of floats may go beyond full scale (1.0), but what is 60 dB beyond it is no sound.
 MAX_SAMPLE = 1_000.0
 
@@ -76,9 +79,14 @@ def decode_source(source: Source, settings: FeatureSettings, slice_count: int) -
     if again is None:
         raise AudioError("no audio could be decoded from it")
     note = again.note
-    if real_seconds < stated_seconds - 1.0:
-        note = f"truncated after {real_seconds:.0f} s of {stated_seconds:.0f} s"
+    if real_seconds < stated_seconds - SHORTFALL_SECONDS:
+        note = truncation(real_seconds, stated_seconds)
     return replace(again, note=note)
+
+
+def truncation(real_seconds: float, stated_seconds: float) -> str:
+    """Return the note on a file that ends before it should."""
+    return f"truncated after {real_seconds:.0f} s of {stated_seconds:.0f} s"
 
 
 def _decode(

@@ -6,14 +6,19 @@ Only structure is read here (a few hundred bytes of most files), never a sample.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Literal
 
 Region = tuple[int, int]  # first byte, bytes
 
 # More chunks than this is no file that anybody made: the rest counts as one.
 MAX_CHUNKS = 200_000
+
+# What programs write for a length that they don't know yet, and never come back to.
+_UNKNOWN_SIZES = {0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
+
+_OGG_LAST = 0x04  # a page's flag: the stream ends here
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class ChunkFormat:
     start: int
     id_size: int
     length_size: int
-    byteorder: str
+    byteorder: Literal["little", "big"]
     sound: tuple[bytes, ...]
     align: int = 1
     counts_header: bool = False
@@ -73,31 +78,47 @@ CHUNK_FORMATS: tuple[tuple[int, bytes, ChunkFormat], ...] = (
 )  # fmt: skip
 
 
-def audio_regions(file: BinaryIO) -> list[Region]:
-    """Return where the sound lies in an open file, in order."""
+@dataclass(frozen=True)
+class Layout:
+    """Where the sound lies in a file.
+
+    Attributes
+    ----------
+    regions : list of (int, int)
+        First byte and bytes of each stretch, in order.
+    stated_bytes : int or None
+        How many bytes of sound the file says it has, where it says so.
+    damage : str or None
+        What else of the file is plainly missing.
+    md5 : bytes or None
+        What a FLAC file says of its samples: rate, channels, bits, length, MD5.
+    """
+
+    regions: list[Region]
+    stated_bytes: int | None = None
+    damage: str | None = None
+    md5: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """All bytes of sound."""
+        return sum(size for _, size in self.regions)
+
+
+def read_layout(file: BinaryIO) -> Layout:
+    """Return where the sound lies in an open file."""
     end = os.fstat(file.fileno()).st_size
     start = _after_id3v2(file, 0)
     head = _read(file, start, 16)
     for offset, magic, chunk_format in CHUNK_FORMATS:
         if start == 0 and head.startswith(magic, offset):
-            regions = list(_chunks(file, chunk_format, end))
-            if regions and regions[-1][1]:
-                return regions
-    walkers: dict[bytes, Callable[[BinaryIO, int, int], list[Region]]] = {
-        b"OggS": _ogg_pages, b"fLaC": _flac_frames, b"\x1aE\xdf\xa3": _matroska_clusters,
-    }  # fmt: skip
+            layout = _chunk_layout(file, chunk_format, end)
+            if layout.size or layout.damage:
+                return layout
+    walkers = {b"OggS": _ogg_pages, b"fLaC": _flac_frames, b"\x1aE\xdf\xa3": _matroska_clusters}
     walker = walkers.get(head[:4])
-    return (walker(file, start, end) if walker else []) or [_bare(file, start, end)]
-
-
-def flac_md5(file: BinaryIO) -> bytes | None:
-    """Return the MD5 and the length that a FLAC file states of its samples, if it does."""
-    start = _after_id3v2(file, 0)
-    head = _read(file, start, 42)  # "fLaC", then STREAMINFO: 4 bytes of header and 34
-    if len(head) < 42 or not head.startswith(b"fLaC") or head[4] & 0x7F != 0:
-        return None
-    md5 = head[26:42]
-    return head[18:42] if any(md5) else None  # rate, channels, bits, samples; MD5
+    layout = walker(file, start, end) if walker else Layout([])
+    return layout if layout.size else replace(layout, regions=[_bare(file, start, end)])
 
 
 def _read(file: BinaryIO, start: int, size: int) -> bytes:
@@ -145,57 +166,72 @@ def _before_tags(file: BinaryIO, end: int) -> int:
     return max(0, end)
 
 
-def _chunks(file: BinaryIO, chunk_format: ChunkFormat, end: int) -> Iterator[Region]:
+def _chunk_layout(file: BinaryIO, chunk_format: ChunkFormat, end: int) -> Layout:
+    regions, names, stated_bytes = [], set(), 0
+    for name, start, size in _chunks(file, chunk_format, end):
+        names.add(name)
+        if name in chunk_format.sound:
+            regions.append((start, max(0, min(size, end - start))))
+            stated_bytes += size
+    lacks_index = chunk_format is _MP4 and b"moov" not in names
+    damage = "truncated: the index at its end is missing" if lacks_index else None
+    return Layout(regions, stated_bytes, damage)
+
+
+def _chunks(
+    file: BinaryIO, chunk_format: ChunkFormat, end: int
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (id, first byte, stated bytes) of each chunk, without its header."""
     position = chunk_format.start
     long_size = 0  # what RF64's ds64 chunk says of a data chunk beyond 4 GiB
-    header_size = chunk_format.id_size + chunk_format.length_size
+    id_size, header_size = chunk_format.id_size, chunk_format.id_size + chunk_format.length_size
     for _ in range(MAX_CHUNKS):
         header = _read(file, position, header_size + 8)
         if len(header) < header_size:
             return
-        split = chunk_format.length_size if chunk_format.length_first else chunk_format.id_size
-        first, second = header[:split], header[split:header_size]
-        name, length = (second, first) if chunk_format.length_first else (first, second)
-        size = int.from_bytes(length, chunk_format.byteorder)  # type: ignore[arg-type]
+        name, length = header[:id_size], header[id_size:header_size]
+        if chunk_format.length_first:
+            name, length = header[-id_size - 8 :][:id_size], header[: chunk_format.length_size]
+        size = int.from_bytes(length, chunk_format.byteorder)
         start = position + header_size
         if name == b"ds64":
             long_size = int.from_bytes(_read(file, start + 8, 8), "little")
         if chunk_format.length_first and size == 1:  # MP4: the length follows, in 64 bits
             size, start = int.from_bytes(header[8:16], "big"), start + 8
-        elif size in (0, 0xFFFFFFFF) and name == b"data":  # told in ds64, or unknown: a stream
+        elif name == b"data" and size in _UNKNOWN_SIZES:  # told in ds64, or written as a stream
             size = long_size or end - start
-        elif size == 0 and chunk_format.length_first:  # MP4: up to the end
+        elif chunk_format.length_first and size == 0:  # MP4: up to the end
             size = end - position
         following = (position if chunk_format.counts_header else start) + size
-        if name in chunk_format.sound:
-            skipped = start + chunk_format.skip
-            yield skipped, max(0, min(following, end) - skipped)
+        yield name, start + chunk_format.skip, following - start - chunk_format.skip
         if following <= position or following >= end:
             return
         position = following + -following % chunk_format.align
 
 
-def _flac_frames(file: BinaryIO, start: int, end: int) -> list[Region]:
-    """Return what follows the metadata blocks."""
+def _flac_frames(file: BinaryIO, start: int, end: int) -> Layout:
+    """Return what follows the metadata blocks, and what the first of them says (STREAMINFO)."""
+    info = _read(file, start + 4, 38)  # 4 bytes of header, 10 of frame sizes, rate to length, MD5
+    md5 = info[14:38] if len(info) == 38 and info[0] & 0x7F == 0 and any(info[22:38]) else None
     position = start + 4
     for _ in range(MAX_CHUNKS):
         header = _read(file, position, 4)
         if len(header) < 4:
-            return []
+            return Layout([], damage="truncated: only its header is left")
         position += 4 + int.from_bytes(header[1:], "big")
         if header[0] & 0x80:
             break
-    return [_bare(file, position, end)]
+    return Layout([_bare(file, position, end)], md5=md5)
 
 
-def _ogg_pages(file: BinaryIO, start: int, end: int) -> list[Region]:
+def _ogg_pages(file: BinaryIO, start: int, end: int) -> Layout:
     """Return the contents of all pages but the leading ones, which hold headers and tags.
 
     The first page that ends a packet of sound has a position ("granule") above zero. Page
     headers are left out: numbers and checksums in them change with the tags before them.
     """
     regions: list[Region] = []
-    position = start
+    position, flags = start, 0
     buffered, window = b"", 0
     while position < end and len(regions) < MAX_CHUNKS:
         if not window <= position <= window + len(buffered) - 282:
@@ -203,16 +239,17 @@ def _ogg_pages(file: BinaryIO, start: int, end: int) -> list[Region]:
         at = position - window
         if buffered[at : at + 4] != b"OggS" or len(buffered) - at < 27:
             break
-        segments = buffered[at + 26]
+        flags, segments = buffered[at + 5], buffered[at + 26]
         size = sum(buffered[at + 27 : at + 27 + segments])
         granule = int.from_bytes(buffered[at + 6 : at + 14], "little", signed=True)
         if regions or granule > 0:
             regions.append((position + 27 + segments, min(size, end - position)))
         position += 27 + segments + size
-    return regions
+    is_whole = flags & _OGG_LAST and position <= end
+    return Layout(regions, damage=None if is_whole else "truncated: its last page is missing")
 
 
-def _matroska_clusters(file: BinaryIO, start: int, end: int) -> list[Region]:
+def _matroska_clusters(file: BinaryIO, start: int, end: int) -> Layout:
     """Return the clusters of a Matroska or WebM file."""
     regions: list[Region] = []
     position = start
@@ -229,7 +266,7 @@ def _matroska_clusters(file: BinaryIO, start: int, end: int) -> list[Region]:
         if name == 0x1F43B675:  # Cluster
             regions.append((body, stop - body))
         position = stop
-    return regions
+    return Layout(regions)
 
 
 def _ebml_number(file: BinaryIO, position: int, *, keep_marker: bool) -> tuple[int, int]:
