@@ -114,13 +114,17 @@ def _write_playlists(store: Store, folder: Path, by: ReportUnit, min_confidence:
     with _writing(folder):
         written = write_playlists(rows, folder, min_confidence)
     for path, tracks in written.tracks.items():
-        typer.echo(f"{path}: {tracks:,} {'track' if tracks == 1 else 'tracks'}")
+        typer.echo(f"{path}: {_tracks(tracks)}")
     if written.unsure:
         typer.echo(
-            f"{written.unsure:,} tracks are in no playlist: heard with a confidence below"
-            f" {min_confidence:g} (--min-confidence)",
+            f"{_tracks(written.unsure)} {'is' if written.unsure == 1 else 'are'} in no playlist:"
+            f" heard with a confidence below {min_confidence:g} (--min-confidence)",
             err=True,
         )
+
+
+def _tracks(count: int) -> str:
+    return f"{count:,} {'track' if count == 1 else 'tracks'}"
 
 
 @contextmanager

@@ -15,6 +15,11 @@ const word = (column, row) => column.rows[row] < 0 ? "" : column.words[column.ro
 const title = (row) => data.title[row] || data.name[row];
 const folder = (row) => data.folders[data.folder[row]];
 
+// What every folder's name begins with is left out of the table.
+let root = data.folders.length ? data.folders[0] + "/" : "";
+for (const name of data.folders) while (!(name + "/").startsWith(root)) root = root.slice(0, root.lastIndexOf("/", root.length - 2) + 1);
+const shortFolders = data.folders.map((name) => (name + "/").slice(root.length).replace(/\/$/, "") || "·");
+
 // Which rows disagree with their tag, and which have copies: as lookups.
 const disagrees = new Uint8Array(nRows);
 for (const row of data.disagrees) disagrees[row] = 1;
@@ -181,7 +186,7 @@ const bar = (share) => {
   fill.style.background = "var(--accent)";
   return element("span", {className: "bar", "aria-hidden": "true"}, fill);
 };
-const cut = (text) => element("td", {className: "cut", title: text}, text);
+const cut = (text, whole = text) => element("td", {className: "cut", title: whole}, text);
 const drawRow = (row) => {
   const heard = data.genre[row] >= 0;
   const sure = heard && data.confidence[row] >= data.sureFrom;
@@ -197,7 +202,7 @@ const drawRow = (row) => {
       : element("td", {className: "cut not", title: word(data.reason, row)}, word(data.reason, row)),
     element("td", {className: disagrees[row] ? "against" : ""}, word(data.existing_genre, row)),
     element("td", {}, data.seconds[row] ? clock(data.seconds[row]) : ""),
-    cut(folder(row)));
+    cut(shortFolders[data.folder[row]], folder(row)));
   open.addEventListener("click", () => toggle(line, open, row));
   return line;
 };
@@ -262,7 +267,7 @@ const overTime = (row, player) => {
       cell.style.setProperty("--share", 100 * shares[genre] + "%");
       return cell;
     })));
-  return element("div", {}, element("h4", {}, "Over time (% of each slice, before calibration)"),
+  return element("div", {}, element("h3", {}, "Over time (% of each slice, before calibration)"),
     element("table", {className: "strip"},
       element("thead", {}, element("tr", {}, element("th", {scope: "col"}, "min:s"), ...times)),
       element("tbody", {}, ...lines)));
@@ -270,7 +275,7 @@ const overTime = (row, player) => {
 const probabilities = (row) => {
   const shares = Array.from(decode("track", row * nGenres, nGenres), (byte, genre) => ({genre, share: byte / 255}));
   shares.sort((a, b) => b.share - a.share);
-  return element("div", {}, element("h4", {}, "The whole track"),
+  return element("div", {}, element("h3", {}, "The whole track"),
     element("table", {className: "chart"}, element("tbody", {}, ...shares.map(({genre, share}) =>
       element("tr", {}, element("th", {scope: "row"}, data.genreNames[genre]),
         element("td", {className: "wide"}, bar(share)),
