@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,19 +17,30 @@ def models(
     json_: JsonOption = False,
 ) -> None:
     """List the models that come with tagger, or show one's model card."""
-    from tagger.model.bundle import DEFAULT_MODEL, bundled_names, find_bundle, load_bundle
+    from tagger.model.bundle import DEFAULT_MODEL, bundled_names, find_bundle
 
     names = [name] if name else bundled_names()
-    bundles = [load_bundle(find_bundle(wanted)) for wanted in names]
+    cards = [_card(find_bundle(wanted)) for wanted in names]
     if json_:
-        print_json({bundle.name: bundle.card | {"model_id": bundle.model_id} for bundle in bundles})
+        print_json({card["name"]: card for card in cards})
         return
-    for bundle in bundles:
-        mark = " (default)" if bundle.name == DEFAULT_MODEL else ""
-        typer.echo(f"{bundle.name}{mark}: {bundle.card.get('about', '')}")
-        typer.echo(f"  {_accuracy(bundle.card)}")
+    for card in cards:
+        mark = " (default)" if card["name"] == DEFAULT_MODEL else ""
+        typer.echo(f"{card['name']}{mark}: {card.get('about', '')}")
+        typer.echo(f"  {_accuracy(card)}")
         if name:
-            _print_card(bundle.card | {"model_id": bundle.model_id})
+            _print_card(card)
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """Return a model's card and id; a start for training has no id."""
+    from tagger.model.bundle import load_bundle, load_start, read_card
+
+    card = read_card(folder)
+    if "genres" not in card:
+        load_start(folder)  # checks it
+        return card
+    return card | {"model_id": load_bundle(folder).model_id}
 
 
 def _accuracy(card: dict[str, Any]) -> str:

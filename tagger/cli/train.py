@@ -25,7 +25,7 @@ def train(
     data: Annotated[Path, typer.Argument(help="A folder per genre, or a feature archive.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The bundle.")],
     arch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The network: mlp, cnn, lstm.")
+        str | None, typer.Option(metavar="NAME", help="The network: musicnn, cnn, lstm, mlp.")
     ] = None,
     split: Annotated[
         str | None,
@@ -42,6 +42,10 @@ def train(
     train_list: ListOption = None,
     valid_list: ListOption = None,
     test_list: ListOption = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Hold out N parts in turn; then learn from all."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="[default: the network's own]")] = None,
     patience: Annotated[
         int | None,
@@ -62,7 +66,8 @@ def train(
     from tagger.training.fit import require_training
     from tagger.training.gtzan import read_artists
 
-    require_training()
+    with _native_logs_off():
+        require_training()
     find_architecture(arch or DEFAULT_ARCHITECTURE)
     archive = hear_folder(data, hop, workers) if data.is_dir() else load_archive(data)
     archive = _with_lists(archive, train_list, valid_list, test_list)
@@ -70,6 +75,7 @@ def train(
         architecture=arch or DEFAULT_ARCHITECTURE,
         split=split or ("given" if "train" in archive.split else "tracks"),
         seed=seed,
+        folds=folds,
         epochs=epochs,
         patience=patience,
         artists=read_artists(artists) if artists else None,

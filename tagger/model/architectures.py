@@ -27,18 +27,27 @@ class Architecture:
 
     Attributes
     ----------
-    build : callable
-        (input shape, number of genres) -> keras.Model with outputs probabilities and embedding.
+    about : str
+        What it is, for people.
     feature_kind : str
         What the network hears, ``FeatureSettings.kind``.
+    build : callable or None
+        (input shape, number of genres) -> keras.Model with outputs probabilities and embedding.
+        None for a network that is built on the bundled one it starts from.
     epochs : int
         Trained for, unless told otherwise.
+    start : str or None
+        The bundled network that it starts from (``training/transfer.py``), if it does.
+    licence : str or None
+        Of a network so made, if it is not ours alone.
     """
 
-    build: Builder
-    feature_kind: str
-    epochs: int
     about: str
+    feature_kind: str
+    build: Builder | None = None
+    epochs: int = 30
+    start: str | None = None
+    licence: str | None = None
 
 
 def _finish(inputs: Any, embedding: Any, n_genres: int, *, dropout: float = 0.0) -> Any:
@@ -89,9 +98,16 @@ def build_lstm(input_shape: tuple[int, int], n_genres: int) -> Any:
 
 
 ARCHITECTURES = {
-    "mlp": Architecture(build_mlp, "mfcc", 50, "the article's MLP on 13 MFCCs"),
-    "cnn": Architecture(build_cnn, "mfcc", 30, "the article's CNN on 13 MFCCs"),
-    "lstm": Architecture(build_lstm, "mfcc", 30, "the article's LSTM on 13 MFCCs"),
+    "musicnn": Architecture(
+        "MusiCNN's ear on log-mel slices, with a head for the genres",
+        "log_mel",
+        start="musicnn-msd",
+        licence="ISC (MusiCNN, J. Pons and X. Serra) and MIT (tagger); GTZAN's recordings belong"
+        " to their owners and are not included",
+    ),
+    "mlp": Architecture("the article's MLP on 13 MFCCs", "mfcc", build_mlp, epochs=50),
+    "cnn": Architecture("the article's CNN on 13 MFCCs", "mfcc", build_cnn),
+    "lstm": Architecture("the article's LSTM on 13 MFCCs", "mfcc", build_lstm),
 }
 
 

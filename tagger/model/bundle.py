@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import tagger
 from tagger.errors import BundleError
 from tagger.sound.features import FeatureSettings, settings_from_json
@@ -25,6 +28,7 @@ CARD_FILE = "model.json"
 NETWORK_FILE = "network.tflite"
 KERAS_FILE = "network.keras"
 METRICS_FILE = "metrics.json"
+WEIGHTS_FILE = "weights.npz"  # of a start: a network to train from that knows no genres
 
 
 @dataclass(frozen=True)
@@ -112,18 +116,10 @@ def load_bundle(folder: Path) -> Bundle:
     BundleError
         If a file is missing or altered, or the description is of a kind not known.
     """
+    card = read_card(folder)
+    if "genres" not in card:
+        raise BundleError(f"model {folder} is a start for training: it knows no genres")
     try:
-        card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-        digest = file_sha256(folder / NETWORK_FILE)
-    except OSError as error:
-        raise BundleError(f"model {folder}: {error.filename} can't be read") from error
-    except ValueError as error:
-        raise BundleError(f"model {folder}: {CARD_FILE} is not valid JSON ({error})") from error
-    try:
-        if card["format"] != FORMAT:
-            raise BundleError(
-                f"model {folder}: format {card['format']} is not known to this version of tagger"
-            )
         bundle = Bundle(
             folder=folder,
             name=str(card["name"]),
@@ -137,12 +133,73 @@ def load_bundle(folder: Path) -> Bundle:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"model {folder}: {CARD_FILE} lacks or garbles {error}") from error
-    if digest != bundle.sha256:
+    _check_file(folder / NETWORK_FILE, bundle.sha256)
+    return bundle
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read a bundle's description alone, without checking its network.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, no JSON, or of a format not known.
+    """
+    try:
+        card: dict[str, Any] = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"model {folder}: {CARD_FILE} can't be read") from error
+    except ValueError as error:
+        raise BundleError(f"model {folder}: {CARD_FILE} is not valid JSON ({error})") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise BundleError(f"model {folder}: its format is not known to this version of tagger")
+    return card
+
+
+def _check_file(path: Path, sha256: str) -> None:
+    """Raise BundleError if a file is missing or not the one described."""
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise BundleError(f"model {path.parent}: {path.name} can't be read") from error
+    if digest != sha256:
         raise BundleError(
-            f"model {folder}: {NETWORK_FILE} is not the file that {CARD_FILE} describes"
+            f"model {path.parent}: {path.name} is not the file that {CARD_FILE} describes"
             " (its sha256 differs); fetch or train the model again"
         )
-    return bundle
+
+
+def load_start(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Read the weights of a network to train from, by name.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is no such start, or its weights are not those described.
+    """
+    card = read_card(folder)
+    if "weights" not in card:
+        raise BundleError(f"model {folder} is not a start for training")
+    _check_file(folder / WEIGHTS_FILE, card["weights"]["sha256"])
+    with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def write_start(
+    folder: Path, weights: dict[str, Any], about: dict[str, Any]
+) -> None:
+    """Write a network to train from into ``folder``, with its description."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / WEIGHTS_FILE).open("wb") as file:
+        np.savez_compressed(file, **weights)
+    sha256 = file_sha256(folder / WEIGHTS_FILE)
+    card = {
+        "format": FORMAT,
+        "name": folder.resolve().name,
+        "weights": {"file": WEIGHTS_FILE, "sha256": sha256},
+        **about,
+    }
+    _write_card(folder, card)
 
 
 def write_card(
@@ -166,9 +223,13 @@ def write_card(
         "network": {"file": NETWORK_FILE, "sha256": file_sha256(folder / NETWORK_FILE)},
         **about,
     }
+    _write_card(folder, card)
+    return load_bundle(folder)
+
+
+def _write_card(folder: Path, card: dict[str, Any]) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False)
     (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
-    return load_bundle(folder)
 
 
 def file_sha256(path: Path) -> str:

@@ -23,16 +23,21 @@ from tagger.model.bundle import (
 )
 from tagger.model.classifier import calibrate
 from tagger.sound.features import FeatureSettings, FloatArray
-from tagger.sound.slices import SLICE_COUNT
 from tagger.training.archive import Archive
-from tagger.training.evaluate import Heard, fit_temperature, genre_labels, metrics
-from tagger.training.fit import Fit, OnEpoch, export_network, fit_slices, require_training
-from tagger.training.splits import Division, divide
+from tagger.training.evaluate import Heard, fit_temperature, metrics
+from tagger.training.fit import OnEpoch, SliceLearner, export_network, require_training
+from tagger.training.inputs import Slices, cut_slices
+from tagger.training.learner import Fit, Learner
+from tagger.training.splits import Division, divide, everything
+from tagger.training.transfer import TransferLearner
 
 LICENCE = "MIT (the network); GTZAN's recordings belong to their owners and are not included"
 
 # Tracks that an archive marks so (repeated, distorted or wrongly labelled) are left out.
 EXCLUDED = "excluded"
+
+# The calibration error is measured with temperatures fitted on the other parts.
+CALIBRATION_PARTS = 2
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,14 @@ class Plan:
         A key of ``architectures.ARCHITECTURES``.
     split : str
         A key of ``splits.SPLITS``.
+    folds : int or None
+        Hold out each of so many parts in turn; then learn from all tracks.
     epochs : int or None
         None for the architecture's own.
     patience : int or None
         Epochs without improvement after which to stop; None trains all epochs.
-    artists : dict of str to str or None
-        Track to artist, for ``--split artists``.
+    artists : dict of str to int or None
+        Track to artist group, for ``--split artists``.
     resume : Path or None
         A bundle to train on from.
     """
@@ -58,32 +65,11 @@ class Plan:
     architecture: str
     split: str
     seed: int = 0
+    folds: int | None = None
     epochs: int | None = None
     patience: int | None = None
-    artists: dict[str, str] | None = None
+    artists: dict[str, int] | None = None
     resume: Path | None = None
-
-
-@dataclass(frozen=True)
-class Slices:
-    """All slices of an archive, ready for a network.
-
-    Attributes
-    ----------
-    inputs : float32 (n_tracks, n_slices, frames, values)
-    present : bool (n_tracks, n_slices)
-        False where a track is too short for a slice.
-    label : int (n_tracks,)
-    """
-
-    inputs: FloatArray
-    present: npt.NDArray[np.bool_]
-    label: npt.NDArray[np.intp]
-
-    def of(self, mask: npt.NDArray[np.bool_]) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-        """Return the slices under a mask, and the label of each."""
-        chosen = mask & self.present
-        return self.inputs[chosen], np.repeat(self.label, chosen.sum(axis=1))
 
 
 def train_bundle(
@@ -95,6 +81,10 @@ def train_bundle(
     on_epoch: OnEpoch = lambda epoch, epochs, logs: None,
 ) -> tuple[Bundle, dict[str, Any]]:
     """Train a network, judge it on what was held out, and write its bundle to ``output``.
+
+    A network that starts from a bundled one learns once more, from all tracks, after it was
+    judged; so does any network after folds. The bundle's figures are always those of tracks that
+    the judged network had not learned from.
 
     Returns
     -------
@@ -115,14 +105,47 @@ def train_bundle(
     archive = archive.select(archive.split != EXCLUDED)
     genres = tuple(sorted(set(map(str, archive.genre))))
     settings = FeatureSettings(architecture.feature_kind, archive.hop_length)
-    division = divide(
-        archive, plan.split, plan.seed, artists=plan.artists, watch=plan.patience is not None
+    divisions = divide(
+        archive,
+        plan.split,
+        plan.seed,
+        artists=plan.artists,
+        folds=plan.folds,
+        watch=plan.patience is not None,
     )
     slices = cut_slices(archive, genres, settings)
-    fit = fit_slices(
+    learner = _learner(architecture, slices, genres, plan, on_epoch)
+    fit, outputs, held_out = _cross_fit(learner, slices, divisions)
+    means, label = track_means(outputs, slices, held_out)
+    measured = _judge(means, label, outputs, slices, held_out, genres)
+    measured |= {"split": divisions[0].name, "held_out": divisions[0].held_out_name}
+    learned_from = divisions[0].train & slices.present
+    if architecture.start or plan.folds:
+        fit = learner.fit(everything(archive, divisions[0]))
+        learned_from = slices.present
+    about = _about(plan, architecture, int(learned_from.sum()), fit, measured, data_name)
+    temperature = fit_temperature(means, label)
+    return _write(output, plan, fit, genres, settings, temperature, about, measured), measured
+
+
+def _learner(
+    architecture: Architecture,
+    slices: Slices,
+    genres: tuple[str, ...],
+    plan: Plan,
+    on_epoch: OnEpoch,
+) -> Learner:
+    """Return what fits the network that is wanted."""
+    if architecture.start:
+        if plan.epochs or plan.patience or plan.resume:
+            raise DatasetError(
+                f"{plan.architecture} is fitted in one step:"
+                " --epochs, --patience and --resume have no meaning for it"
+            )
+        return TransferLearner(architecture.start, slices, len(genres))
+    return SliceLearner(
         architecture,
-        slices.of(division.train),
-        slices.of(division.watched),
+        slices,
         n_genres=len(genres),
         epochs=plan.epochs or architecture.epochs,
         seed=plan.seed,
@@ -130,42 +153,30 @@ def train_bundle(
         start=plan.resume / KERAS_FILE if plan.resume else None,
         on_epoch=on_epoch,
     )
-    outputs = _outputs(fit.model, slices)
-    means, label = _track_means(outputs, slices, division.held_out)
-    measured = _judge(means, label, outputs, slices, division, genres)
-    temperature = fit_temperature(means, label)
-    about = _about(plan, architecture, division, fit, measured, data_name)
-    return _write(output, plan, fit, genres, settings, temperature, about, measured), measured
 
 
-def cut_slices(archive: Archive, genres: tuple[str, ...], settings: FeatureSettings) -> Slices:
-    """Cut every track of an archive into what the network hears."""
-    inputs = np.zeros((len(archive), SLICE_COUNT, *settings.input_shape), np.float32)
-    present = np.zeros(inputs.shape[:2], bool)
-    for index in range(len(archive)):
-        cut = settings.network_input(archive.slices(index))
-        inputs[index, : len(cut)] = cut
-        present[index, : len(cut)] = True
-    if not present.any():
-        raise DatasetError("no track is as long as one slice (2.9 s)")
-    return Slices(inputs, present, genre_labels(archive.genre, genres))
+def _cross_fit(
+    learner: Learner, slices: Slices, divisions: list[Division]
+) -> tuple[Fit, FloatArray, npt.NDArray[np.bool_]]:
+    """Fit each division; return the last fit, and the outputs on all that was held out."""
+    held_out = np.zeros(slices.present.shape, bool)
+    outputs = np.zeros((*slices.present.shape, int(slices.label.max()) + 1), np.float32)
+    for division in divisions:
+        fit = learner.fit(division)
+        chosen = division.held_out & slices.present
+        outputs[chosen] = fit.outputs[chosen]
+        held_out |= chosen
+    return fit, outputs, held_out
 
 
-def _outputs(model: Any, slices: Slices) -> FloatArray:
-    """Return the network's probabilities, float32 (n_tracks, n_slices, n_genres)."""
-    flat = slices.inputs.reshape(-1, *slices.inputs.shape[2:])
-    probabilities: FloatArray = model.predict(flat, batch_size=256, verbose=0)["probabilities"]
-    return probabilities.reshape(*slices.present.shape, -1)
-
-
-def _track_means(
-    outputs: FloatArray, slices: Slices, mask: npt.NDArray[np.bool_]
+def track_means(
+    outputs: FloatArray, slices: Slices, chosen: npt.NDArray[np.bool_]
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
     """Average the chosen slices of each track that has any; return also the tracks' labels."""
-    chosen = (mask & slices.present).astype(np.float32)
-    used = chosen.sum(axis=1) > 0
-    sums = (outputs * chosen[..., None]).sum(axis=1)
-    return sums[used] / chosen[used].sum(axis=1, keepdims=True), slices.label[used]
+    weights = (chosen & slices.present).astype(np.float32)
+    used = weights.sum(axis=1) > 0
+    sums = (outputs * weights[..., None]).sum(axis=1)
+    return sums[used] / weights[used].sum(axis=1, keepdims=True), slices.label[used]
 
 
 def _judge(
@@ -173,47 +184,50 @@ def _judge(
     label: npt.NDArray[np.intp],
     outputs: FloatArray,
     slices: Slices,
-    division: Division,
+    held_out: npt.NDArray[np.bool_],
     genres: tuple[str, ...],
 ) -> dict[str, Any]:
     """Measure on the held-out slices, and on tracks by the average of their held-out slices.
 
-    Half of the held-out tracks are calibrated by a temperature fitted on the other half, so the
+    The tracks of each part are calibrated by a temperature fitted on the others, so the
     calibration error is that of tracks which the temperature has not seen.
     """
     track = np.zeros_like(means)
-    half = np.arange(len(label)) % 2 == 0
-    for part in (half, ~half):
+    parts = np.arange(len(label)) % CALIBRATION_PARTS
+    for number in range(CALIBRATION_PARTS):
+        part = parts == number
         track[part] = calibrate(means[part], fit_temperature(means[~part], label[~part]))
-    chosen = division.held_out & slices.present
+    chosen = held_out & slices.present
     by_track = [each[mask] for each, mask in zip(outputs, chosen, strict=True) if mask.any()]
-    measured = metrics(Heard(label, track, by_track), genres)
-    return measured | {"split": division.name, "held_out": division.held_out_name}
+    return metrics(Heard(label, track, by_track), genres)
 
 
 def _about(
     plan: Plan,
     architecture: Architecture,
-    division: Division,
+    n_slices: int,
     fit: Fit,
     measured: dict[str, Any],
     data_name: str,
 ) -> dict[str, Any]:
     """Return the part of ``model.json`` that is for people."""
+    training = {
+        "data": data_name,
+        "split": plan.split,
+        "folds": plan.folds,
+        "learned_from_slices": n_slices,
+        "epochs": len(fit.history.get("loss", [])) or None,
+        "seed": plan.seed,
+        "start": architecture.start,
+    }
     return {
         "about": architecture.about,
-        "training": {
-            "data": data_name,
-            "split": division.name,
-            "train_slices": int(division.train.sum()),
-            "epochs": len(fit.history["loss"]),
-            "seed": plan.seed,
-        },
+        "training": {key: value for key, value in training.items() if value is not None},
         "accuracy": {
-            "held_out": division.held_out_name,
+            "held_out": measured["held_out"],
             **{key: measured[key] for key in ("tracks", "accuracy", "slice_accuracy", "ece")},
         },
-        "licence": LICENCE,
+        "licence": architecture.licence or LICENCE,
         "made_with": f"tagger {tagger.__version__}",
     }
 
@@ -233,14 +247,15 @@ def _write(
 
     output.mkdir(parents=True, exist_ok=True)
     (output / CARD_FILE).unlink(missing_ok=True)  # no half-written bundle can be loaded
-    export_network(fit.model, output / NETWORK_FILE)
-    fit.model.save(output / KERAS_FILE)
+    model = fit.model()
+    export_network(model, output / NETWORK_FILE)
+    model.save(output / KERAS_FILE)
     (output / METRICS_FILE).write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    pictures.learning_curve(fit.history, output / "learning-curve.png")
-    title = f"{plan.architecture}, {about['accuracy']['held_out']}"
-    pictures.confusion_matrix(
-        np.array(measured["confusion"]), genres, output / "confusion.png", title
-    )
+    if fit.history:
+        pictures.learning_curve(fit.history, output / "learning-curve.png")
+    title = f"{plan.architecture}, {measured['held_out']}"
+    confusion = np.array(measured["confusion"])
+    pictures.confusion_matrix(confusion, genres, output / "confusion.png", title)
     return write_card(
         output,
         architecture=plan.architecture,

@@ -5,26 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from tagger.errors import DatasetError, MissingExtraError
 from tagger.model.architectures import BATCH_SLICES, LEARNING_RATE, Architecture
-from tagger.sound.features import FloatArray
+from tagger.training.inputs import Slices
+from tagger.training.learner import Fit
+from tagger.training.splits import Division
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained Keras model and its learning curve, one value per epoch and measure."""
-
-    model: Any
-    history: dict[str, list[float]]
 
 
 def require_training() -> None:
@@ -45,65 +35,86 @@ def require_training() -> None:
     tf.get_logger().setLevel("ERROR")
 
 
-def fit_slices(
-    architecture: Architecture,
-    train: tuple[FloatArray, npt.NDArray[np.intp]],
-    valid: tuple[FloatArray, npt.NDArray[np.intp]],
-    *,
-    n_genres: int,
-    epochs: int,
-    seed: int,
-    patience: int | None = None,
-    start: Path | None = None,
-    on_epoch: OnEpoch = lambda epoch, epochs, logs: None,
-) -> Fit:
-    """Train a network on single slices, as the article does.
+class SliceLearner:
+    """Trains a network on single slices, as the article does.
 
     Parameters
     ----------
-    train, valid : (float32 (n, frames, values), int (n,))
-        Slices and the index of each one's genre.
+    slices : Slices
+        The data set.
     patience : int, optional
-        Stop when the accuracy on ``valid`` has not risen for so many epochs, and keep the best.
+        Stop when the accuracy on the watched slices has not risen for so many epochs, and keep
+        the best.
     start : Path, optional
         A ``.keras`` file to train on from, instead of random weights.
     """
-    import keras
-    import tensorflow as tf
 
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()  # the same seed gives the same network
-    if start is None:
-        model = architecture.build(train[0].shape[1:], n_genres)
-    else:
-        model = _load(start, train[0].shape[1:], n_genres)
-    # Keras wants a target for every output, so the one with labels is trained through a view.
-    view = keras.Model(model.input, model.output["probabilities"])
-    view.compile(
-        optimizer=keras.optimizers.RMSprop(LEARNING_RATE),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    callbacks = [
-        keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, epochs, _measures(logs))
+    def __init__(
+        self,
+        architecture: Architecture,
+        slices: Slices,
+        *,
+        n_genres: int,
+        epochs: int,
+        seed: int,
+        patience: int | None = None,
+        start: Path | None = None,
+        on_epoch: OnEpoch = lambda epoch, epochs, logs: None,
+    ) -> None:
+        self._architecture, self._slices, self._n_genres = architecture, slices, n_genres
+        self._epochs, self._seed, self._patience = epochs, seed, patience
+        self._start, self._on_epoch = start, on_epoch
+
+    def fit(self, division: Division) -> Fit:
+        """Return the network that learned from ``division.train``."""
+        import keras
+        import tensorflow as tf
+
+        keras.utils.set_random_seed(self._seed)
+        tf.config.experimental.enable_op_determinism()  # the same seed gives the same network
+        model = self._new_model()
+        # Keras wants a target for every output, so the one with labels is trained through a view.
+        view = keras.Model(model.input, model.output["probabilities"])
+        view.compile(
+            optimizer=keras.optimizers.RMSprop(LEARNING_RATE),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
         )
-    ]
-    if patience is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_accuracy", mode="max", patience=patience, restore_best_weights=True
+        history = view.fit(
+            *self._slices.of(division.train),
+            validation_data=self._slices.of(division.watched),
+            batch_size=BATCH_SLICES,
+            epochs=self._epochs,
+            callbacks=self._callbacks(),
+            verbose=0,
+        )
+        return Fit(
+            self._slices.outputs(lambda inputs: view.predict(inputs, batch_size=256, verbose=0)),
+            lambda: model,
+            _measures(history.history),
+        )
+
+    def _callbacks(self) -> list[Any]:
+        import keras
+
+        def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
+            self._on_epoch(epoch + 1, self._epochs, _measures(logs))
+
+        callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)]
+        if self._patience is not None:
+            stopping = keras.callbacks.EarlyStopping(
+                "val_accuracy", mode="max", patience=self._patience, restore_best_weights=True
             )
-        )
-    history = view.fit(
-        *train,
-        validation_data=valid,
-        batch_size=BATCH_SLICES,
-        epochs=epochs,
-        callbacks=callbacks,
-        verbose=0,
-    )
-    return Fit(model, _measures(history.history))
+            callbacks.append(stopping)
+        return callbacks
+
+    def _new_model(self) -> Any:
+        input_shape = self._slices.inputs.shape[2:]
+        if self._start is not None:
+            return _load(self._start, input_shape, self._n_genres)
+        if self._architecture.build is None:
+            raise DatasetError("this network is not trained from nothing")
+        return self._architecture.build(input_shape, self._n_genres)
 
 
 def _measures(logs: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +122,7 @@ def _measures(logs: dict[str, Any]) -> dict[str, Any]:
     return {key.replace("val_", "valid_"): values for key, values in logs.items()}
 
 
-def _load(path: Path, input_shape: tuple[int, int], n_genres: int) -> Any:
+def _load(path: Path, input_shape: tuple[int, ...], n_genres: int) -> Any:
     import keras
 
     try:

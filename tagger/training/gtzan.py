@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tagger.engines.processes import Failure, ProcessEngine
 from tagger.errors import AudioError, DatasetError
 from tagger.sound import HOP_LENGTHS
@@ -124,33 +126,51 @@ def extract(
     return build_archive(pairs, [heard[clip] for clip in readable], hop_length), unreadable
 
 
-def read_artists(path: Path) -> dict[str, str]:
-    """Return track -> artist from an index in the form of Sturm's GTZANindex.txt.
+def read_artists(path: Path) -> dict[str, int]:
+    """Return track -> artist group from an index in the form of Sturm's GTZANindex.txt.
 
-    Spellings are folded (case, accents, punctuation, a leading "the"), so that one artist is one
-    group. A track without an artist gets a group of its own.
+    Tracks are in one group if they share an artist, directly or through others: "Louis Armstrong
+    and Ella Fitzgerald" joins both singers' tracks. Spellings are folded (case, accents,
+    punctuation, "the"). Tracks without an artist that follow one another are one group: they may
+    well be from one record.
 
     Source: B. L. Sturm, "An Analysis of the GTZAN Music Genre Dataset", MIRUM 2012.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise DatasetError(f"{path} can't be read: {error.strerror}") from error
-    artists: dict[str, str] = {}
+    tracks: list[str] = []
+    names: dict[str, int] = {}
+    pairs: list[tuple[int, int]] = []
+    unknown = ""
     for line in lines:
         parts = [part.strip() for part in line.split(_INDEX_SEPARATOR)]
-        if len(parts) >= 2 and not line.startswith("#"):
-            track = Path(parts[0]).stem
-            artists[track] = _fold(parts[1]) or f"unknown {track}"
-    if not artists:
+        if len(parts) < 2 or line.startswith("#"):
+            continue
+        tracks.append(Path(parts[0]).stem)
+        artists = _artist_names(parts[1])
+        unknown = "" if artists else unknown or f"? {tracks[-1]}"
+        numbers = (names.setdefault(name, len(names)) for name in artists or {unknown})
+        pairs.extend((len(tracks) - 1, number) for number in numbers)
+    if not tracks:
         raise DatasetError(f"{path} names no artist: lines are `track ::: artist ::: title`")
-    return artists
+    size = len(tracks) + len(names)
+    rows, columns = np.array(pairs).T
+    graph = coo_array((np.ones(len(pairs)), (rows, len(tracks) + columns)), shape=(size, size))
+    groups = connected_components(graph, directed=False)[1]
+    return dict(zip(tracks, map(int, groups[: len(tracks)]), strict=True))
 
 
-def _fold(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
-    words = re.sub(r"[^a-z0-9]+", " ", plain).split()
-    return " ".join(words[1:] if words[:1] == ["the"] else words)
+def _artist_names(credit: str) -> set[str]:
+    """Return the folded names in an artist credit: "The Beatles & Billy Preston" has two."""
+    plain = unicodedata.normalize("NFKD", credit.lower()).encode("ascii", "ignore").decode()
+    names = re.split(r",|&|\band\b", plain)
+    folded = (" ".join(re.sub(r"\bthe\b|[^a-z0-9]", " ", name).split()) for name in names)
+    return {name for name in folded if name}
 
 
 def read_track_list(path: Path) -> set[str]:

@@ -53,17 +53,20 @@ def divide(
     name: str,
     seed: int,
     *,
-    artists: dict[str, str] | None = None,
+    artists: dict[str, int] | None = None,
+    folds: int | None = None,
     watch: bool = False,
-) -> Division:
-    """Divide an archive's tracks or slices.
+) -> list[Division]:
+    """Divide an archive's tracks or slices: once, or into folds that are held out in turn.
 
     Parameters
     ----------
     name : str
         A key of ``SPLITS``.
-    artists : dict of str to str, optional
-        Track to artist, for the split ``artists``.
+    artists : dict of str to int, optional
+        Track to artist group, for the split ``artists``.
+    folds : int, optional
+        How many parts; each is held out once. Not for ``given``.
     watch : bool
         Set a part of the training data aside, to stop early by.
 
@@ -73,47 +76,85 @@ def divide(
         If the split is not known, or the data does not have what it needs.
     """
     rng = np.random.default_rng(seed)
-    shape = (len(archive), SLICE_COUNT)
-    groups, genres, held_out, held_out_name = np.arange(len(archive)), archive.genre, None, None
-    if name == "slices":
-        groups, genres = np.arange(shape[0] * shape[1]), np.repeat(archive.genre, SLICE_COUNT)
-    elif name == "artists":
-        groups = _artist_groups(archive, artists or {})
-    elif name == "given":
-        train, held_out, held_out_name = _given(archive)
-    elif name != "tracks":
-        raise DatasetError(f"no split {name!r}: choose one of {', '.join(SPLITS)}")
-    if held_out is None:
-        held_out = _hold_out(groups, genres, HELD_OUT_SHARE, rng)
-        train, held_out_name = ~held_out, SPLITS[name]
-    watched = held_out
-    if watch:
-        watched = np.zeros_like(train)
-        watched[train] = _hold_out(groups[train], genres[train], WATCH_SHARE, rng)
-        train = train & ~watched
+    if name == "given":
+        if folds:
+            raise DatasetError("--folds divides the tracks itself: use --split artists or tracks")
+        groups, genres = np.arange(len(archive)), archive.genre
+        held_out, held_out_name, used = _given(archive)
+        parts = [held_out]
+    else:
+        groups, genres = _groups(archive, name, artists or {})
+        held_out_name, used = SPLITS[name], np.ones(len(groups), bool)
+        if folds:
+            parts = _folds(groups, genres, folds, seed)
+            held_out_name = f"{held_out_name}, each of {folds} parts in turn"
+        else:
+            parts = [_hold_out(groups, genres, HELD_OUT_SHARE, rng)]
 
     def by_slice(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        return np.broadcast_to(mask.reshape(len(archive), -1), shape)
+        return np.broadcast_to(mask.reshape(len(archive), -1), (len(archive), SLICE_COUNT))
 
-    return Division(
-        by_slice(train), by_slice(watched), by_slice(held_out), name, held_out_name or name
-    )
+    divisions = []
+    for held_out in parts:
+        train, watched = used & ~held_out, held_out
+        if watch:
+            watched = np.zeros_like(train)
+            watched[train] = _hold_out(groups[train], genres[train], WATCH_SHARE, rng)
+            train = train & ~watched
+        columns = by_slice(train), by_slice(watched), by_slice(held_out)
+        divisions.append(Division(*columns, name, held_out_name))
+    return divisions
 
 
-def _given(archive: Archive) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], str]:
-    """Divide by the archive's own ``split`` column: what is train, and test or else valid."""
+def everything(archive: Archive, division: Division) -> Division:
+    """Return the division that learns from every track, for a network that is already judged."""
+    every = np.ones((len(archive), SLICE_COUNT), bool)
+    return Division(every, division.watched, division.held_out, division.name, "nothing")
+
+
+def _groups(
+    archive: Archive, name: str, artists: dict[str, int]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.str_]]:
+    """Return what stays on one side, as a group number each, and the genre of each."""
+    if name == "slices":
+        genres = np.repeat(archive.genre, SLICE_COUNT)
+        return np.arange(len(genres)), genres
+    if name == "tracks":
+        return np.arange(len(archive)), archive.genre
+    if name == "artists":
+        return _artist_groups(archive, artists), archive.genre
+    raise DatasetError(f"no split {name!r}: choose one of {', '.join(SPLITS)}")
+
+
+def _folds(
+    groups: npt.NDArray[np.intp], genres: npt.NDArray[np.str_], folds: int, seed: int
+) -> list[npt.NDArray[np.bool_]]:
+    """Return masks of parts with whole groups in each and genres spread evenly."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = []
+    for _, held_out in splitter.split(groups, genres, groups):
+        mask = np.zeros(len(groups), bool)
+        mask[held_out] = True
+        parts.append(mask)
+    return parts
+
+
+def _given(archive: Archive) -> tuple[npt.NDArray[np.bool_], str, npt.NDArray[np.bool_]]:
+    """Return what is held out by the archive's own ``split`` column, its name, and all used."""
     train = archive.split == "train"
     for part in ("test", "valid"):
         held_out = archive.split == part
         if train.any() and held_out.any():
-            return train, held_out, f"the given {part} set"
+            return held_out, f"the given {part} set", train | held_out
     raise DatasetError(
         "the data gives no split: it needs tracks marked train and valid"
         " (--train-list and --valid-list, or an archive that has them)"
     )
 
 
-def _artist_groups(archive: Archive, artists: dict[str, str]) -> npt.NDArray[np.intp]:
+def _artist_groups(archive: Archive, artists: dict[str, int]) -> npt.NDArray[np.intp]:
     """Return a group number per track: its artist's."""
     missing = [track for track in archive.track if track not in artists]
     if missing:
@@ -121,8 +162,7 @@ def _artist_groups(archive: Archive, artists: dict[str, str]) -> npt.NDArray[np.
             f"--split artists needs an artist for every track: {len(missing)} have none in the"
             f" list given with --artists, {missing[0]} first"
         )
-    names = np.array([artists[track] for track in archive.track])
-    return np.unique(names, return_inverse=True)[1]
+    return np.array([artists[track] for track in archive.track])
 
 
 def _hold_out(

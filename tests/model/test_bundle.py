@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tagger.errors import BundleError
-from tagger.model.bundle import bundled_folder, bundled_names, find_bundle, load_bundle
+from tagger.model.bundle import (
+    bundled_folder,
+    bundled_names,
+    find_bundle,
+    load_bundle,
+    load_start,
+    read_card,
+)
 
 
 @pytest.fixture
@@ -24,6 +31,9 @@ def edit(bundle: Path, **changes: Any) -> None:
 def test_every_bundled_model_loads_and_describes_itself() -> None:
     assert "cnn" in bundled_names()
     for name in bundled_names():
+        if "genres" not in read_card(find_bundle(name)):
+            assert load_start(find_bundle(name))["dense.kernel"].dtype == "float32"
+            continue
         bundle = load_bundle(find_bundle(name))
         assert bundle.name == name
         assert bundle.model_id.startswith(f"{name}-")
@@ -52,7 +62,7 @@ def test_an_altered_network_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format 2 is not known to this version of tagger"),
+        ({"format": 2}, "its format is not known to this version of tagger"),
         ({"genres": None}, "model.json lacks or garbles"),
         ({"temperature": "hot"}, "model.json lacks or garbles"),
         ({"features": {"colour": 1}}, "unknown feature settings"),

@@ -45,29 +45,30 @@ def test_folders_that_hold_no_data_set(tmp_path: Path) -> None:
         list_clips(tmp_path)
 
 
-def test_artists_are_folded_and_unknown_ones_stay_apart(tmp_path: Path) -> None:
+def test_tracks_that_share_an_artist_are_one_group(tmp_path: Path) -> None:
     index = tmp_path / "index.txt"
     index.write_text(
         "## a comment ::: not a track\n"
         "rock.00001.wav ::: The Beatles ::: Help!\n"
-        "rock.00002.wav ::: BEATLES ::: Girl\n"
+        "rock.00002.wav ::: BEATLES & Billy Preston ::: Get Back\n"
+        "rock.00003.wav ::: Billy Preston ::: That's the Way\n"
         "pop.00001.wav ::: Beyoncé ::: \n"
         "pop.00002.wav :::  ::: \n"
         "pop.00003.wav :::  ::: \n"
+        "pop.00004.wav ::: Beyonce ::: \n"
+        "pop.00005.wav :::  ::: \n"
     )
-    assert read_artists(index) == {
-        "rock.00001": "beatles",
-        "rock.00002": "beatles",
-        "pop.00001": "beyonce",
-        "pop.00002": "unknown pop.00002",
-        "pop.00003": "unknown pop.00003",
-    }
+    group = read_artists(index)
+    assert group["rock.00001"] == group["rock.00002"] == group["rock.00003"]
+    assert group["pop.00001"] == group["pop.00004"]
+    assert group["pop.00002"] == group["pop.00003"] != group["pop.00005"]
+    assert len(set(group.values())) == 4
 
 
 def test_sturms_index_knows_every_clip() -> None:
     artists = read_artists(shared("gtzan/splits/GTZANindex.txt"))
     assert len(artists) == 1000
-    assert artists["blues.00000"] == "john lee hooker"
+    assert artists["blues.00000"] == artists["blues.00011"] != artists["blues.00012"]
 
 
 def test_split_lists_name_tracks() -> None:
