@@ -180,7 +180,8 @@ class Journal:
         with self._store.transaction():
             for ending in endings:
                 self._connection.execute(
-                    "update tag_writes set state = ?, reason = ? where id = ?",
+                    "update tag_writes set state = ?1, reason = ?2,"
+                    " temp = case ?1 when 'undoing' then temp end where id = ?3",
                     (ending.state, ending.reason, ending.write_id),
                 )
                 if ending.file_id is not None:
@@ -203,8 +204,8 @@ class Journal:
             )
 
     def unsettled(self) -> list[Write]:
-        """Return the rows that a killed run left behind."""
-        return self._writes("state in ('planned', 'intended', 'undoing')")
+        """Return the rows that a killed run left behind, or whose copies it did."""
+        return self._writes("state in ('planned', 'intended', 'undoing') or temp is not null")
 
     def writes_of(self, run_id: int) -> list[Write]:
         """Return a run's writes that can be undone."""

@@ -131,11 +131,12 @@ def recover(journal: Journal) -> list[Write]:
 
 def _look(row: Write) -> Ending | None:
     """Return how a write ended, as its file shows; None if it can't be told now."""
-    if row.temp is not None:
-        with contextlib.suppress(OSError):
-            os.unlink(row.temp)  # noqa: PTH108 - a str may hold undecodable bytes
+    if row.temp is not None and not _remove(row.temp):
+        return None
     if row.state == "planned":
         return Ending(row.write_id, "not written", "the run ended early")
+    if row.state not in ("intended", "undoing"):
+        return Ending(row.write_id, row.state)
     try:
         with os_errors(), Path(row.path).open("rb") as file:
             genres = open_tags(file, row.container).genres()
@@ -148,3 +149,10 @@ def _look(row: Write) -> Ending | None:
         return Ending(row.write_id, "not written", "the run was killed before it")
     ending = "done" if written else "undone"
     return Ending(row.write_id, ending, "found after the run was killed", *facts)
+
+
+def _remove(temp: str) -> bool:
+    """Remove a temporary copy; tells whether it is gone, and not just out of reach."""
+    with contextlib.suppress(OSError):
+        os.unlink(temp)  # noqa: PTH108 - a str may hold undecodable bytes
+    return os.path.isdir(os.path.dirname(temp)) and not os.path.lexists(temp)  # noqa: PTH112, PTH120

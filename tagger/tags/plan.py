@@ -11,6 +11,7 @@ from pathlib import Path
 from tagger.errors import TagError
 from tagger.genres import tag_name
 from tagger.library.journal import Candidate
+from tagger.sound.remote import is_url
 from tagger.tags.containers import container_key, open_tags
 from tagger.tags.fields import TagFile
 from tagger.tags.write import examine, os_errors
@@ -100,6 +101,8 @@ def make_plan(candidates: Iterable[Candidate], policy: Policy) -> Iterator[Decis
 
 def choose_genres(candidate: Candidate, policy: Policy) -> tuple[list[str], str | None]:
     """Return the names to write, most likely first; or none of them, and why."""
+    if is_url(candidate.path):
+        return [], "on object storage: tags are written into local files only"
     if candidate.status != "classified" or not candidate.probabilities:
         return [], f"not classified: {candidate.reason or 'scan it again'}"
     ranked = sorted(candidate.probabilities.items(), key=lambda item: -item[1])

@@ -164,6 +164,25 @@ def test_end_while_copies_are_made(
     assert list(library.states()) == ["not written"]
 
 
+def test_end_while_copies_are_made_for_an_undo(
+    song: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.write()
+
+    def fail(_: object) -> None:
+        raise PowerFailureError
+
+    monkeypatch.setattr(library.journal, "settle", fail)
+    monkeypatch.setattr(batch, "discard", lambda _: None)
+    with pytest.raises(PowerFailureError):
+        library.undo()
+    monkeypatch.undo()
+    assert list(song.parent.glob(".tagger-*"))
+    recover(library.journal)
+    assert list(song.parent.iterdir()) == [song]
+    assert [o.reason for o in library.undo()] == [None]
+
+
 def test_a_file_out_of_reach_is_settled_later(
     song: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
