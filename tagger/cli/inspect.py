@@ -95,7 +95,7 @@ def _print_text(result: TrackResult, bundle: Bundle) -> None:
 
     facts = [
         _clock(result.duration_seconds or 0.0),
-        f"{result.codec}, {result.sample_rate_hz:,} Hz, {result.channels} channels",
+        f"{result.codec}, {result.sample_rate_hz:,} Hz, {_channels(result.channels)}",
     ]
     facts += [f"{result.artist or '?'} - {result.title}"] if result.title else []
     facts += [f"tagged {result.existing_genre}"] if result.existing_genre else []
@@ -110,6 +110,10 @@ def _print_text(result: TrackResult, bundle: Bundle) -> None:
         best = max(range(n_genres), key=values.__getitem__)
         over_time.append((f"{_clock(start)}  {tag_name(bundle.genres[best])}", values[best] / 255))
     print_shares("Over time (each slice by itself, before calibration)", over_time)
+
+
+def _channels(count: int | None) -> str:
+    return {1: "mono", 2: "stereo"}.get(count or 0, f"{count} channels")
 
 
 def _clock(seconds: float) -> str:

@@ -62,9 +62,9 @@ def view_track(path: str, max_columns: int = MAX_COLUMNS) -> TrackView:
         columns = _Columns(max(1, int(np.ceil(frames / max_columns))))
         for piece in _pieces(source):
             columns.add(piece)
-        peaks, power = columns.finish()
         if not columns.n_samples:
             raise AudioError("no audio could be decoded from it")
+        peaks, power = columns.finish()
         return TrackView(source.info, columns.samples, columns.n_samples, peaks, power)
 
 
@@ -105,9 +105,10 @@ class _Columns:
         self._take(np.concatenate([self._rest, piece]))
 
     def finish(self) -> tuple[FloatArray, FloatArray]:
-        """Return peaks and power; a last column may lie over the track's end."""
+        """Return peaks and power; the last column may reach past the track's end."""
         missing = -self.n_samples % self.samples
-        self._take(np.pad(self._rest, (0, missing + N_FFT // 2)))
+        # The last frame's half behind its hop: nothing where a hop is half an FFT, as here.
+        self._take(np.pad(self._rest, (0, missing + N_FFT // 2 - HOP_LENGTH)))
         return np.concatenate(self._peaks), np.concatenate(self._power)
 
     def _take(self, waveform: FloatArray) -> None:
