@@ -41,5 +41,9 @@ class OptionError(TaggerError):
     """An option's value, or the file that it names, makes no sense."""
 
 
+class StorageError(TaggerError):
+    """Object storage can't be reached, refuses access, or does not have what was named."""
+
+
 class TagError(TaggerError):
     """A file's tags could not be read or changed; the file is as it was."""

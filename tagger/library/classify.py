@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tagger.errors import AudioError
 from tagger.library.identity import fingerprint
+from tagger.sound import remote
 from tagger.sound.decode import decode_source, refuse_other_files, truncation
-from tagger.sound.regions import read_layout
+from tagger.sound.regions import Layout, read_layout
+from tagger.sound.remote import is_url, open_bytes
 from tagger.sound.slices import SLICE_COUNT, is_silent, log_mel_slices
 from tagger.sound.sources import open_source
 
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from tagger.model.classifier import Classifier
     from tagger.sound.decode import Decoded
     from tagger.sound.features import FeatureSettings
-    from tagger.sound.regions import Layout
     from tagger.sound.sources import AudioInfo, Source
+
+# Ogg and Matroska: they say where their sound lies all over the file.
+_PAGED = (b"OggS", b"\x1aE\xdf\xa3")
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,23 @@ def classify_file(
     try:
         size, mtime_ns = _regular_file(path)
         result = _hear_file(path, classifier, slice_count, known_identity)
+        if trouble := remote.trouble(path):
+            raise AudioError(trouble)
         if _regular_file(path) != (size, mtime_ns):
             raise AudioError("changed while it was read; scan again")
     except AudioError as error:
-        return TrackResult(path, "failed", size, mtime_ns, reason=str(error))
+        trouble = remote.trouble(path)
+        if trouble is not None:
+            size = mtime_ns = 0  # no fault of the file: the next scan tries again
+        return TrackResult(path, "failed", size, mtime_ns, reason=trouble or str(error))
     return replace(result, size=size, mtime_ns=mtime_ns)
 
 
 def _regular_file(path: str) -> tuple[int, int]:
     """Return a file's size and mtime; nothing but a regular file may be opened."""
+    if is_url(path):
+        found = remote.look(path)
+        return found.size, found.mtime_ns
     try:
         state = os.stat(path)  # noqa: PTH116 - a str may hold undecodable bytes
     except OSError as error:
@@ -103,11 +115,11 @@ def _hear_file(
 ) -> TrackResult:
     refuse_other_files(path)
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - may hold odd bytes
-            layout = read_layout(file)
+        with open_bytes(path) as file:
+            layout = _layout(path, file)
             with _opened(path, layout) as source:
-                identity = fingerprint(file, layout, source.info)
-                if identity == known_identity:
+                identity = _identity(path, file, layout, source.info)
+                if identity is not None and identity == known_identity:
                     return TrackResult(path, "same", identity=identity, **_facts(source.info))
                 decoded = decode_source(source, classifier.settings, slice_count)
     except OSError as error:
@@ -126,6 +138,20 @@ def _hear_file(
         embedding=prediction.embedding,
         **facts,
     )
+
+
+def _layout(path: str, file: BinaryIO) -> Layout:
+    """Return where the sound lies; of a remote file only if not all of it is fetched for that."""
+    if is_url(path) and file.read(4) in _PAGED:
+        return Layout([])
+    return read_layout(file)
+
+
+def _identity(path: str, file: BinaryIO, layout: Layout, info: AudioInfo) -> str | None:
+    """Return the identity of the audio, or what stands for it where reading all costs too much."""
+    if is_url(path) and layout.md5 is None:
+        return remote.version_identity(path)
+    return fingerprint(file, layout, info)
 
 
 def _opened(path: str, layout: Layout) -> Source:

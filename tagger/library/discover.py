@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from tagger.errors import NothingToDoError
 from tagger.library.ignore import IGNORE_FILE, IgnoreRules
+from tagger.sound import remote
+from tagger.sound.remote import is_url
 
 # What people keep music in; other files are not counted as found.
 AUDIO_SUFFIXES = frozenset({
@@ -84,7 +86,9 @@ class Walk:
     not_audio: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        starts = sorted({os.path.abspath(path) for path in self.paths})  # noqa: PTH100
+        paths = [remote.as_path(path) for path in self.paths]
+        self._urls = [path for path in dict.fromkeys(paths) if is_url(path)]
+        starts = sorted({os.path.abspath(path) for path in paths if not is_url(path)})  # noqa: PTH100
         for start in starts:
             if not os.path.lexists(start):
                 raise NothingToDoError(f"{start} does not exist")
@@ -108,6 +112,26 @@ class Walk:
                     yield found
             else:
                 yield self._named(root)
+        met: set[str] = set()
+        for url in self._urls:
+            for found in self._remote(url):
+                if found.path not in met:
+                    met.add(found.path)
+                    yield found
+
+    def _remote(self, url: str) -> Iterator[Found]:
+        """Walk object storage; it has no links, and what is left out is said by ``--exclude``."""
+        rules = IgnoreRules(url, self.options.exclude)
+        for file in remote.walk(url):
+            name = file.url.rsplit("/", 1)[-1]
+            if file.url != url and not _looks_like_audio(name):
+                self.not_audio += 1
+            elif name.startswith("."):
+                yield Found(file.url, problem="hidden file", skipped=True)
+            elif reason := rules.reason(file.url, is_folder=False):
+                yield Found(file.url, problem=reason, skipped=True)
+            else:
+                yield Found(file.url, file.size, file.mtime_ns)
 
     def _named(self, path: str) -> Found:
         """Look at a file that was named itself: whatever it is called, it is meant."""

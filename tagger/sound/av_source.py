@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tagger.errors import AudioError
 from tagger.sound.features import FloatArray
 from tagger.sound.mixing import Mixer
+from tagger.sound.remote import is_url, open_bytes
 from tagger.sound.sources import DEMUXERS, AudioInfo
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class AvSource:
         try:
             self._container: av.container.InputContainer = av.open(
                 # An absolute path can't be mistaken for a protocol such as "concat:".
-                str(Path(path).absolute()),
+                open_bytes(path) if is_url(path) else str(Path(path).absolute()),
+                "r",
                 metadata_errors="replace",
                 container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
             )
@@ -98,7 +100,7 @@ class AvSource:
         """Tell whether an MP3 states its number of frames (Xing, Info or VBRI header)."""
         if self._container.format.name != "mp3":
             return False
-        with Path(self._container.name).open("rb") as file:
+        with open_bytes(self._container.name) as file:
             head = file.read(10)
             if head.startswith(b"ID3"):
                 size = int.from_bytes(head[6:10], "big")  # in 7-bit bytes (ID3v2.4, section 6.2)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from tagger.errors import AudioError
 from tagger.sound.features import SAMPLE_RATE_HZ, FeatureSettings, FloatArray
+from tagger.sound.remote import open_bytes
 from tagger.sound.slices import SLICE_COUNT, Window, slice_starts, slice_window
 from tagger.sound.sources import AudioInfo, Source, open_source
 
@@ -192,7 +192,7 @@ _OTHER_FILES = {
 def refuse_other_files(path: str) -> None:
     """Raise AudioError for an empty file or one that plainly is something else."""
     try:
-        with Path(path).open("rb") as file:
+        with open_bytes(path) as file:
             head = file.read(16)
     except OSError as error:
         raise AudioError(f"can't be read: {error.strerror or error}") from error

@@ -107,7 +107,7 @@ class Layout:
 
 def read_layout(file: BinaryIO) -> Layout:
     """Return where the sound lies in an open file."""
-    end = os.fstat(file.fileno()).st_size
+    end = file.seek(0, os.SEEK_END)
     start = _after_id3v2(file, 0)
     head = _read(file, start, 16)
     for offset, magic, chunk_format in CHUNK_FORMATS:

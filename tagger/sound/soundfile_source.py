@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from tagger.errors import AudioError
 from tagger.sound.features import FloatArray
+from tagger.sound.remote import open_bytes
 from tagger.sound.sources import AudioInfo
 
 BLOCK_SAMPLES = 65_536
@@ -24,7 +24,7 @@ class SoundFileSource:
         self._error = soundfile.SoundFileError
         try:
             # A file object, since libsndfile can't open every name.
-            self._raw = Path(path).open("rb")  # noqa: SIM115 - closed by __exit__
+            self._raw = open_bytes(path)
         except OSError as error:
             raise AudioError(f"can't be read: {error.strerror or error}") from error
         try:
