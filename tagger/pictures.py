@@ -87,6 +87,26 @@ class HeardSlices:
     slice_probabilities: npt.NDArray[Any]
 
 
+def calibration(bins: list[dict[str, Any]], path: Path, title: str) -> None:
+    """Draw how often a model is right against how sure it is, a point per bin, into a PNG.
+
+    ``bins`` are ``evaluate.metrics``'s ``calibration``.
+    """
+    figure, axes = _figure(1, 1, width_inches=5.0, height_inches=4.6)
+    axis = axes[0, 0]
+    confidence, accuracy, tracks = (
+        np.array([each[key] for each in bins]) for key in ("confidence", "accuracy", "tracks")
+    )
+    axis.plot([0, 1], [0, 1], linestyle="--", color="grey", label="perfectly honest")
+    axis.scatter(confidence, accuracy, s=10 + tracks, label="tracks (area: how many)")
+    axis.set(
+        xlabel="confidence", ylabel="share that is right", title=title, xlim=(0, 1), ylim=(0, 1.02)
+    )
+    axis.grid(alpha=0.3)
+    axis.legend(loc="upper left")
+    _save(figure, path)
+
+
 def track_pictures(view: TrackView, heard: HeardSlices, title: str, path: Path) -> None:
     """Draw a track as the article does, into a PNG or an SVG.
 

@@ -50,6 +50,10 @@ def evaluate(
             f"{genre:<12}{row['tracks']:>7}{row['precision']:>11.1%}{row['recall']:>8.1%}"
             f"{row['f1']:>7.2f}"
         )
+    typer.echo(f"\n{'confidence':<12}{'called':>7}{'right':>11}")
+    for threshold, row in measured["thresholds"].items():
+        right = "-" if row["precision"] is None else f"{row['precision']:.1%}"
+        typer.echo(f">= {threshold:<9}{row['called']:>7.0%}{right:>11}")
 
 
 def _hear_archive(bundle: Any, path: Path, split: str | None) -> Any:

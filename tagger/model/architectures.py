@@ -12,7 +12,7 @@ from typing import Any
 
 from tagger.errors import DatasetError
 
-DEFAULT_ARCHITECTURE = "cnn"
+DEFAULT_ARCHITECTURE = "musicnn"
 
 DROPOUT = 0.3
 LEARNING_RATE = 1e-3  # RMSprop, the article's

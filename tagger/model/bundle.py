@@ -22,7 +22,7 @@ from tagger.sound.features import FeatureSettings, settings_from_json
 from tagger.sound.slices import SLICE_COUNT
 
 FORMAT = 1
-DEFAULT_MODEL = "cnn"
+DEFAULT_MODEL = "musicnn"
 
 CARD_FILE = "model.json"
 NETWORK_FILE = "network.tflite"

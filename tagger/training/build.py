@@ -36,6 +36,11 @@ LICENCE = "MIT (the network); GTZAN's recordings belong to their owners and are 
 # Tracks that an archive marks so (repeated, distorted or wrongly labelled) are left out.
 EXCLUDED = "excluded"
 
+# What of the evaluation the model card repeats.
+_CARD_MEASURES = (
+    "tracks", "accuracy", "accuracy_interval", "slice_accuracy", "ece", "per_genre", "thresholds"
+)  # fmt: skip
+
 # The calibration error is measured with temperatures fitted on the other parts.
 CALIBRATION_PARTS = 2
 
@@ -225,7 +230,7 @@ def _about(
         "training": {key: value for key, value in training.items() if value is not None},
         "accuracy": {
             "held_out": measured["held_out"],
-            **{key: measured[key] for key in ("tracks", "accuracy", "slice_accuracy", "ece")},
+            **{key: measured[key] for key in _CARD_MEASURES},
         },
         "licence": architecture.licence or LICENCE,
         "made_with": f"tagger {tagger.__version__}",
@@ -256,6 +261,7 @@ def _write(
     title = f"{plan.architecture}, {measured['held_out']}"
     confusion = np.array(measured["confusion"])
     pictures.confusion_matrix(confusion, genres, output / "confusion.png", title)
+    pictures.calibration(measured["calibration"], output / "calibration.png", title)
     return write_card(
         output,
         architecture=plan.architecture,

@@ -20,6 +20,7 @@ from tagger.training.archive import Archive
 from tagger.training.gtzan import Clip
 
 ECE_BINS = 10
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,11 @@ def metrics(heard: Heard, genres: tuple[str, ...]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``tracks``, ``accuracy``, ``slice_accuracy``, ``ece`` (expected calibration error, 10
-        bins), ``per_genre`` {genre: {tracks, precision, recall, f1}}, ``confusion`` (rows are
-        true genres, columns heard ones, in the order of ``genres``), ``genres``.
+        ``tracks``, ``accuracy`` and its ``accuracy_interval`` (95 %), ``slice_accuracy``, ``ece``
+        (expected calibration error, 10 bins), ``per_genre`` {genre: {tracks, precision, recall,
+        recall_interval, f1}}, ``confusion`` (rows are true genres, columns heard ones, in the
+        order of ``genres``), ``genres``, ``thresholds``: what calling only the tracks of at least
+        some confidence gives, ``calibration``: each bin of confidence.
     """
     called = heard.track.argmax(axis=1)
     confusion = confusion_matrix(heard.label, called, len(genres))
@@ -127,12 +130,59 @@ def metrics(heard: Heard, genres: tuple[str, ...]) -> dict[str, Any]:
     return {
         "tracks": len(heard.label),
         "accuracy": round(float((called == heard.label).mean()), 4),
+        "accuracy_interval": _interval(int((called == heard.label).sum()), len(called)),
         "slice_accuracy": round(float((slice_called == slice_label).mean()), 4),
         "ece": round(expected_calibration_error(heard.track, heard.label), 4),
         "per_genre": _per_genre(confusion, genres),
         "confusion": confusion.tolist(),
         "genres": list(genres),
+        "thresholds": _thresholds(heard, genres),
+        "calibration": _calibration(heard),
     }
+
+
+def _interval(right: int, of: int) -> list[float]:
+    """Return the 95 % confidence interval of a share (Wilson, JASA 22, 1927)."""
+    z, of = 1.96, max(of, 1)
+    middle = (right / of + z * z / (2 * of)) / (1 + z * z / of)
+    reach = z / (1 + z * z / of) * (right / of * (1 - right / of) / of + (z / of / 2) ** 2) ** 0.5
+    return [round(middle - reach, 4), round(middle + reach, 4)]
+
+
+def _thresholds(heard: Heard, genres: tuple[str, ...]) -> dict[str, Any]:
+    """Return, by least confidence, the share of tracks called and how many of those are right."""
+    confidence, called = heard.track.max(axis=1), heard.track.argmax(axis=1)
+    result = {}
+    for threshold in THRESHOLDS:
+        sure = confidence >= threshold
+        right = sure & (called == heard.label)
+        result[f"{threshold}"] = {
+            "called": round(float(sure.mean()), 4),
+            "precision": _share(right.sum(), sure.sum()),
+            "per_genre": {
+                genre: _share((right & (called == index)).sum(), (sure & (called == index)).sum())
+                for index, genre in enumerate(genres)
+            },
+        }
+    return result
+
+
+def _share(part: int, of: int) -> float | None:
+    return round(float(part / of), 4) if of else None
+
+
+def _calibration(heard: Heard) -> list[dict[str, Any]]:
+    """Return each bin of confidence that has tracks: how many, how sure, how often right."""
+    confidence, right = heard.track.max(axis=1), heard.track.argmax(axis=1) == heard.label
+    bins = confidence_bins(confidence)
+    return [
+        {
+            "tracks": int((bins == number).sum()),
+            "confidence": round(float(confidence[bins == number].mean()), 4),
+            "accuracy": round(float(right[bins == number].mean()), 4),
+        }
+        for number in np.unique(bins)
+    ]
 
 
 def confusion_matrix(
@@ -146,7 +196,7 @@ def confusion_matrix(
 
 def _per_genre(
     confusion: npt.NDArray[np.intp], genres: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     right, true, called = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     precision = right / np.maximum(called, 1)
     recall = right / np.maximum(true, 1)
@@ -156,6 +206,7 @@ def _per_genre(
             "tracks": int(true[index]),
             "precision": round(float(precision[index]), 4),
             "recall": round(float(recall[index]), 4),
+            "recall_interval": _interval(int(right[index]), int(true[index])),
             "f1": round(float(f1[index]), 4),
         }
         for index, genre in enumerate(genres)
@@ -168,13 +219,18 @@ def expected_calibration_error(track: FloatArray, label: npt.NDArray[np.intp]) -
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
     """
     confidence, right = track.max(axis=1), track.argmax(axis=1) == label
-    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    bins = confidence_bins(confidence)
     gaps = [
         abs(right[bins == number].mean() - confidence[bins == number].mean())
         * (bins == number).mean()
         for number in np.unique(bins)
     ]
     return float(sum(gaps))
+
+
+def confidence_bins(confidence: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the number of the bin, 0 to 9, that each confidence falls into."""
+    return np.minimum((confidence * ECE_BINS).astype(np.intp), ECE_BINS - 1)
 
 
 def fit_temperature(means: FloatArray, label: npt.NDArray[np.intp]) -> float:

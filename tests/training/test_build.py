@@ -31,7 +31,7 @@ def test_every_network_trains_and_scans_as_it_trained(tmp_path: Path, architectu
     assert measured["held_out"] == "the given valid set"
     assert measured["tracks"] == 6
     assert measured == json.loads((tmp_path / "a" / "metrics.json").read_text())
-    for name in ("confusion.png", *(["learning-curve.png"] if epochs else [])):
+    for name in ("confusion.png", "calibration.png", *(["learning-curve.png"] if epochs else [])):
         assert (tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG")
 
     slices = cut_slices(archive, bundle.genres, bundle.features).inputs[:3]

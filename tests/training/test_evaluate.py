@@ -18,8 +18,19 @@ def test_metrics_by_hand() -> None:
     assert measured["slice_accuracy"] == 0.5  # 1 of 2, 1 of 2 (rolled onto jazz), 1 of 2
     assert measured["confusion"] == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert measured["per_genre"]["blues"] == {
-        "tracks": 1, "precision": 0.5, "recall": 1.0, "f1": 0.6667,
+        "tracks": 1, "precision": 0.5, "recall": 1.0, "recall_interval": [0.2065, 1.0], "f1": 0.6667,
     }  # fmt: skip
+    assert measured["accuracy_interval"] == [0.2077, 0.9385]
+    assert measured["thresholds"]["0.7"] == {
+        "called": 0.6667, "precision": 1.0,
+        "per_genre": {"blues": 1.0, "jazz": None, "rock": 1.0},
+    }  # fmt: skip
+    assert measured["thresholds"]["0.6"]["per_genre"]["blues"] == 0.5
+    assert measured["calibration"] == [
+        {"tracks": 1, "confidence": 0.6, "accuracy": 0.0},
+        {"tracks": 1, "confidence": 0.7, "accuracy": 1.0},
+        {"tracks": 1, "confidence": 0.8, "accuracy": 1.0},
+    ]
     assert measured["per_genre"]["jazz"]["f1"] == 0.0
     assert measured["ece"] == pytest.approx((0.2 + 0.6 + 0.3) / 3, abs=1e-4)
 
