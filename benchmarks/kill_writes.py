@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -31,7 +32,7 @@ from tagger.library.journal import Journal
 from tagger.library.lock import writer_lock
 from tagger.library.store import Store
 from tagger.tags.apply import recover, undo_all, write_all
-from tagger.tags.plan import Mode, Policy, Verdict, make_plan
+from tagger.tags.plan import Decision, Mode, Policy, Verdict, make_plan
 
 # Suffix, FFmpeg's encoder, FFmpeg's container, and the container and codec that a scan stores.
 KINDS = (
@@ -57,7 +58,7 @@ def work(database: Path, direction: str) -> None:
             list(write_all(journal, wanted(journal), options={}))
 
 
-def wanted(journal: Journal) -> list:
+def wanted(journal: Journal) -> list[Decision]:
     """Return the plan's files to write."""
     plan = make_plan(journal.candidates(), Policy(mode=Mode.REPLACE, provenance=True))
     return [decision for decision in plan if decision.verdict is Verdict.WRITE]
@@ -69,7 +70,7 @@ def synthesise(path: Path, codec: str, container_format: str) -> None:
 
     noise = np.random.default_rng(0).standard_normal((2, 3 * RATE_HZ)).astype(np.float32) * 0.1
     with av.open(os.fspath(path), "w", format=container_format) as container:
-        stream = container.add_stream(codec, rate=RATE_HZ, layout="stereo")
+        stream: Any = container.add_stream(codec, rate=RATE_HZ, layout="stereo")
         frame = av.AudioFrame.from_ndarray(noise, "fltp", "stereo")
         frame.sample_rate, frame.pts = RATE_HZ, 0
         resampler = av.AudioResampler(stream.codec_context.format, "stereo", RATE_HZ)
@@ -80,7 +81,7 @@ def synthesise(path: Path, codec: str, container_format: str) -> None:
 
 def make_library(folder: Path, database: Path, files: int) -> list[Path]:
     """Make files of every kind in turn, with a made-up prediction each."""
-    paths = []
+    paths: list[Path] = []
     with Store(database) as store:
         store.add_model("made-up", "made-up", ["rock"], "{}")
         scan_id = store.start_scan([], "made-up")

@@ -123,12 +123,13 @@ def run(temp: Path, options: argparse.Namespace) -> None:
     ours = fill(temp / "ours", sources, options.files)
     with Store(temp / "tagger.db") as store:
         record(store, ours)
-        journal, failures = Journal(store), []
+        journal = Journal(store)
+        failures: list[str] = []
 
         def write() -> None:
             plan = list(make_plan(journal.candidates(), Policy(mode=Mode.REPLACE)))
             wanted = [decision for decision in plan if decision.verdict is Verdict.WRITE]
-            failures.extend(d.reason for d in plan if d.verdict is Verdict.FAIL)
+            failures.extend(d.reason or "" for d in plan if d.verdict is Verdict.FAIL)
             failures.extend(o.reason for o in write_all(journal, wanted, options={}) if o.reason)
 
         def undo() -> None:
