@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ from tests.report.library import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
+Scheme = Literal["light", "dark"]
 TRACKS = 450
 ROWS_PER_PAGE = 100
 
@@ -211,6 +212,35 @@ def test_hostile_names_are_text_and_their_files_play(visit: Visit, tmp_path: Pat
         assert lengths == [pytest.approx(1.0, abs=0.01)] * len(paths)
     sources = page.locator("audio").evaluate_all("all => all.map((audio) => audio.src)")
     assert all(source.startswith("file://") for source in sources)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_that_axe_knows(browser: Browser, library_page: Path, scheme: Scheme) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(bypass_csp=True, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(library_page.as_uri())
+    page.locator(".track").first.click()
+    found = axe.run(page).response["violations"]
+    context.close()
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_sticks_out_at_the_side(visit: Visit, library_page: Path, width: int) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 800})
+    page = visit.open(library_page)
+    page.locator(".track").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_print_shows_the_table_without_its_controls(visit: Visit, library_page: Path) -> None:
+    page = visit.open(library_page)
+    page.emulate_media(media="print")
+    assert page.locator("form").is_hidden()
+    assert page.locator(".pages").is_hidden()
+    assert page.locator("#tracks-table").is_visible()
+    assert page.locator("#genres").is_visible()
 
 
 def test_an_empty_library_has_a_page(visit: Visit, tmp_path: Path) -> None:
