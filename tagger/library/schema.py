@@ -18,6 +18,19 @@ LIBRARY_VIEW = """
       on predictions.file_id = files.id and predictions.model_id = files.model_id
 """
 
+# The same with what people look for first in front, and no genre for what failed since.
+LIBRARY_VIEW_2 = """
+    select files.title, files.artist, files.album, substr(files.date, 1, 4) as year,
+      predictions.genre, round(predictions.confidence, 3) as confidence,
+      predictions.second_genre, round(predictions.second_confidence, 3) as second_confidence,
+      files.existing_genre, round(files.duration_seconds, 1) as duration_seconds,
+      files.status, files.reason, files.path_text as path, predictions.model_id as model,
+      files.scanned_at
+    from files left join predictions
+      on predictions.file_id = files.id and predictions.model_id = files.model_id
+      and files.status = 'classified'
+"""
+
 
 @migrations(name="001_files")
 def _files(db: Database) -> None:
@@ -157,3 +170,8 @@ def _scanning(db: Database) -> None:
     files.create_index(["mtime_ns", "size"])  # to guess which file was moved
     scans.add_column("not_audio", int)  # files met that don't look like audio
     scans.add_column("missing", int)  # files marked as gone
+
+
+@migrations(name="030_library_view")
+def _library_view(db: Database) -> None:
+    db.create_view("library", LIBRARY_VIEW_2, replace=True)
