@@ -20,7 +20,7 @@ LIBRARY_VIEW = """
 
 # The same with what people look for first in front, and no genre for what failed since.
 LIBRARY_VIEW_2 = """
-    select files.title, files.artist, files.album, substr(files.date, 1, 4) as year,
+    select files.title, files.artist, files.album, files.date,
       predictions.genre, round(predictions.confidence, 3) as confidence,
       predictions.second_genre, round(predictions.second_confidence, 3) as second_confidence,
       files.existing_genre, round(files.duration_seconds, 1) as duration_seconds,
