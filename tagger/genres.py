@@ -27,6 +27,9 @@ TAG_NAMES = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Ho
 # "Not sure" is an answer: a track whose best genre is less probable than this gets none.
 MIN_CONFIDENCE = 0.5
 
+# ID3v2.3 and v2.2 know no several values; players expect them joined so.
+ID3V23_SEPARATOR = "/"
+
 
 def tag_name(genre: str) -> str:
     """Return a genre label as it is written in a tag: ``hiphop`` becomes ``Hip-Hop``."""

@@ -26,6 +26,7 @@ from tagger.cli.tag_output import (
     report_failures,
 )
 from tagger.cli.terminal import progress_bar
+from tagger.genres import ID3V23_SEPARATOR, MIN_CONFIDENCE
 
 if TYPE_CHECKING:
     from tagger.library.journal import Journal
@@ -62,7 +63,7 @@ def write_tags(
     ] = ModeOption.FILL,
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", metavar="P", min=0.0, max=1.0)
-    ] = 0.5,
+    ] = MIN_CONFIDENCE,
     top: Annotated[
         int, typer.Option("--top", metavar="N", min=1, help="Up to N genres a file, if likely.")
     ] = 1,
@@ -83,7 +84,7 @@ def write_tags(
     id3v23_separator: Annotated[
         str,
         typer.Option(metavar="SEP", help="Joins genres in ID3v2.3, which knows no several values."),
-    ] = "/",
+    ] = ID3V23_SEPARATOR,
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Also write TAGGER_GENRE: shares and model.")
     ] = False,

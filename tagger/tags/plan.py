@@ -9,22 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from tagger.errors import TagError
-from tagger.genres import tag_name
+from tagger.genres import ID3V23_SEPARATOR, MIN_CONFIDENCE, tag_name
 from tagger.library.journal import Candidate
 from tagger.sound.remote import is_url
 from tagger.tags.containers import container_key, open_tags
 from tagger.tags.fields import TagFile
 from tagger.tags.write import examine, os_errors
 
-# Below this a genre is not written. On calibrated confidences a coin's toss is where a wrong
-# genre becomes as likely as the right one.
-MIN_CONFIDENCE = 0.5
-
 # A further genre needs at least this: twice what ten equally likely genres would get.
 MIN_FURTHER_CONFIDENCE = 0.2
-
-# ID3v2.3 and v2.2 know no several values; players expect them joined so.
-ID3V23_SEPARATOR = "/"
 
 
 class Mode(StrEnum):
