@@ -18,9 +18,11 @@ LIBRARY_VIEW = """
       on predictions.file_id = files.id and predictions.model_id = files.model_id
 """
 
-# The same with what people look for first in front, and no genre for what failed since.
+# The same with what people look for first in front, and no genre for what failed since. The
+# file's name is what the path has behind all that ends in a slash.
 LIBRARY_VIEW_2 = """
-    select files.title, files.artist, files.album, files.date,
+    select replace(path_text, rtrim(path_text, replace(path_text, '/', '')), '') as file,
+      files.title, files.artist, files.album, files.date,
       predictions.genre, round(predictions.confidence, 3) as confidence,
       predictions.second_genre, round(predictions.second_confidence, 3) as second_confidence,
       files.existing_genre, round(files.duration_seconds, 1) as duration_seconds,
