@@ -21,11 +21,13 @@ from urllib.parse import unquote
 
 from tagger.errors import AudioError, MissingExtraError, StorageError, TaggerError
 
-# A request costs about as long as fetching a megabyte; a window of MP3 is 50 to 120 KB.
-BLOCK_BYTES = 65_536
-# Reading on and on fetches more and more at once, up to this.
-MAX_BLOCKS_AT_ONCE = 64  # 4 MiB
-KEPT_BLOCKS = 512  # 32 MiB
+# A window of 2.9 s is 50 to 120 KB of a compressed file, 200 to 500 KB of a lossless one. After a
+# jump 64 KiB are fetched, and half as much again each time that reading goes on: of four-minute
+# tracks with an index that takes 20 to 40 % of the bytes, in 20 to 100 requests.
+BLOCK_BYTES = 32_768
+FIRST_BLOCKS = 2
+MAX_BLOCKS_AT_ONCE = 128  # 4 MiB
+KEPT_BLOCKS = 1_024  # 32 MiB
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
@@ -167,8 +169,7 @@ class Blocks:
         self.error: Exception | None = None
         self._storage, self._path = storage, path
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._next = -1  # the block after those fetched last
-        self._at_once = 1
+        self._at_once = FIRST_BLOCKS
 
     def block(self, number: int) -> bytes:
         """Return a block, fetching it (and more, if reading goes on and on) if need be.
@@ -183,8 +184,11 @@ class Blocks:
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
+    def jump(self) -> None:
+        """Note that reading goes on elsewhere: what follows there may not be wanted."""
+        self._at_once = FIRST_BLOCKS
+
     def _fetch(self, first: int) -> None:
-        self._at_once = min(2 * self._at_once, MAX_BLOCKS_AT_ONCE) if first == self._next else 1
         stop = first + 1
         while stop < first + self._at_once and stop not in self._blocks:
             stop += 1
@@ -198,7 +202,7 @@ class Blocks:
             raise OSError(explain(error)) from error
         self.bytes_fetched += len(data)
         self.requests += 1
-        self._next = stop
+        self._at_once = min(self._at_once * 3 // 2, MAX_BLOCKS_AT_ONCE)
         for number in range(first, stop):
             at = (number - first) * BLOCK_BYTES
             self._blocks[number] = data[at : at + BLOCK_BYTES]
@@ -228,7 +232,10 @@ class RangeReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a position."""
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._blocks.file.size}
-        self._position = max(0, bases[whence] + offset)
+        position = max(0, bases[whence] + offset)
+        if position != self._position:
+            self._blocks.jump()
+        self._position = position
         return self._position
 
     def tell(self) -> int:
