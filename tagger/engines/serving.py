@@ -13,7 +13,7 @@ from typing import Any
 
 # What a worker may hold beside its libraries. Windows of 192 kHz sound in 8 channels need about
 # 0.1 GiB; a file that makes a decoder ask for gigabytes gets a refusal instead of the machine.
-MEMORY_BYTES = 2 * 1024**3
+MEMORY_BYTES = 1024**3
 
 # The kinds of message that a worker sends: (kind, value).
 READY, RESULT, RAISED, BROKEN = "ready", "result", "raised", "broken"

@@ -8,15 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from tagger.errors import AudioError
 from tagger.sound.features import FloatArray
 from tagger.sound.mixing import Mixer
 from tagger.sound.remote import is_url, open_bytes
-from tagger.sound.sources import DEMUXERS, AudioInfo
+from tagger.sound.sources import DEMUXERS, UNKNOWN, AudioInfo
 
 if TYPE_CHECKING:
-    import av
     from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
 # Formats of bare frames: their header states no duration, so FFmpeg guesses it from the bit rate.
 BARE_FORMATS = {"aac", "ac3", "eac3", "amr", "dts", "mp3", "loas", "truehd", "mpeg", "mpegts"}
@@ -35,9 +37,19 @@ class AvSource:
     def __init__(self, path: str) -> None:
         import av
 
-        self._av = av
+        self._av, self._path = av, path
+        self._end: int | None = None  # in samples, once decoding has come there from the start
+        self._open()
         try:
-            self._container: av.container.InputContainer = av.open(
+            self.info = self._describe()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self) -> None:
+        av, path = self._av, self._path
+        try:
+            self._container: InputContainer = av.open(
                 # An absolute path can't be mistaken for a protocol such as "concat:".
                 open_bytes(path) if is_url(path) else str(Path(path).absolute()),
                 "r",
@@ -46,17 +58,13 @@ class AvSource:
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise AudioError(_explain(error)) from error
-        try:
-            self._stream = self._container.streams.audio[0]
-            self._stream.codec_context.thread_count = 1  # the pool has a process per core already
-            self._origin = self._stream.start_time or 0
-            self.info = self._describe()
-        except IndexError:
+        if not self._container.streams.audio:
             self._container.close()
-            raise AudioError("no audio stream") from None
-        except BaseException:
-            self._container.close()
-            raise
+            raise AudioError("no audio stream")
+        self._stream: AudioStream = self._container.streams.audio[0]
+        self._origin = self._stream.start_time or 0
+        if self._stream.codec_context is not None:
+            self._stream.codec_context.thread_count = 1  # there is a process per core already
 
     def __enter__(self) -> Self:
         return self
@@ -71,8 +79,10 @@ class AvSource:
 
     def _describe(self) -> AudioInfo:
         stream, context = self._stream, self._stream.codec_context
-        if context is None or not context.sample_rate or not context.channels:
+        if context is None:
             raise AudioError("an audio stream of no known kind")
+        if not context.sample_rate or not context.channels:  # found by its name, not its contents
+            raise AudioError(UNKNOWN)
         tags = {key.lower(): text for key, text in self._container.metadata.items()}
         tags |= {key.lower(): text for key, text in stream.metadata.items()}
         name = self._container.format.name
@@ -87,13 +97,13 @@ class AvSource:
         return replace(info, duration_seconds=self._stated_seconds(info))
 
     def _stated_seconds(self, info: AudioInfo) -> float:
-        stream: AudioStream = self._stream
+        stream = self._stream
         if info.container in BARE_FORMATS and not self._has_xing_header():
             return self.measure_seconds()
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
         if self._container.duration:
-            return self._container.duration / self._av.time_base
+            return float(self._container.duration / self._av.time_base)
         return self.measure_seconds()
 
     def _has_xing_header(self) -> bool:
@@ -127,13 +137,17 @@ class AvSource:
         return float(ticks * self._stream.time_base) if self._stream.time_base else 0.0
 
     def _rewind(self) -> None:
+        """Go to the start; some files can't be seeked in at all, such as FLAC of one frame."""
         try:
             self._container.seek(0)
-        except (self._av.error.FFmpegError, OSError) as error:
-            raise AudioError(_explain(error)) from error
+        except (self._av.error.FFmpegError, OSError):
+            self._container.close()
+            self._open()
 
     def read(self, start: int, stop: int) -> tuple[int, FloatArray]:
         """Decode samples ``start <= n < stop``; see ``sources.Source``."""
+        if self._end is not None and start >= self._end:
+            return stop, np.zeros(0, np.float32)
         rate_hz = self.info.sample_rate_hz
         for lead_seconds in (PREROLL_SECONDS, LATE_SEEK_SECONDS, float("inf")):
             target = max(0.0, start - lead_seconds * rate_hz)
@@ -159,6 +173,9 @@ class AvSource:
             mixer.add(frame)
             if end >= stop:
                 break
+        else:
+            if seek_seconds == 0:
+                self._end = max(end, 0)
         return (first if first >= 0 else stop), mixer.mono()
 
     def _frames(self, seek_seconds: float) -> Iterator[tuple[int, Any]]:
@@ -182,11 +199,14 @@ class AvSource:
 
     def _decoded(self, seek_seconds: float) -> Iterator[Any]:
         """Yield the frames that can be decoded from a seek point on; a file may just end."""
-        stream, errors = self._stream, (self._av.error.FFmpegError, OSError)
+        errors = (self._av.error.FFmpegError, OSError)
         try:
-            ticks = int(seek_seconds / (stream.time_base or 1)) + self._origin
-            self._container.seek(ticks, stream=stream, backward=True)
-            for packet in self._container.demux(stream):
+            if seek_seconds > 0:
+                ticks = int(seek_seconds / (self._stream.time_base or 1)) + self._origin
+                self._container.seek(ticks, stream=self._stream, backward=True)
+            else:
+                self._rewind()
+            for packet in self._container.demux(self._stream):
                 try:
                     frames = packet.decode()
                 except self._av.error.InvalidDataError:
@@ -200,8 +220,8 @@ def _explain(error: Exception) -> str:
     """Return a reason that a person understands for what FFmpeg could not open."""
     import av
 
-    if isinstance(error, av.error.InvalidDataError):
-        return "not in a format that can be decoded"
+    if isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)):
+        return UNKNOWN  # the second: in a format that is not among DEMUXERS
     if isinstance(error, av.error.EOFError):
         return "ends before any audio"
     text = getattr(error, "strerror", None) or str(error)

@@ -70,18 +70,16 @@ def decode_source(source: Source, settings: FeatureSettings, slice_count: int) -
     """Decode the slices of an open file; see ``hear``."""
     stated_seconds = source.info.duration_seconds
     decoded = _decode(source, settings, slice_count, stated_seconds)
-    if decoded is not None and decoded.note is None:
+    if decoded is not None:
         return decoded
     real_seconds = source.measure_seconds()
-    if real_seconds <= 0:
+    if real_seconds > 0:
+        decoded = _decode(source, settings, slice_count, real_seconds, needs_all=False)
+    if real_seconds <= 0 or decoded is None:
         raise AudioError("no audio could be decoded from it")
-    again = _decode(source, settings, slice_count, real_seconds)
-    if again is None:
-        raise AudioError("no audio could be decoded from it")
-    note = again.note
     if real_seconds < stated_seconds - SHORTFALL_SECONDS:
-        note = truncation(real_seconds, stated_seconds)
-    return replace(again, note=note)
+        return replace(decoded, note=truncation(real_seconds, stated_seconds))
+    return decoded
 
 
 def truncation(real_seconds: float, stated_seconds: float) -> str:
@@ -90,22 +88,29 @@ def truncation(real_seconds: float, stated_seconds: float) -> str:
 
 
 def _decode(
-    source: Source, settings: FeatureSettings, slice_count: int, seconds: float
+    source: Source,
+    settings: FeatureSettings,
+    slice_count: int,
+    seconds: float,
+    *,
+    needs_all: bool = True,
 ) -> Decoded | None:
-    """Decode the slices of a track of ``seconds``; None if none of them was heard."""
+    """Decode the slices of a track of ``seconds``; None if they could not be heard.
+
+    With ``needs_all`` the first that is missing ends it: the track may be shorter than it says.
+    """
     info = replace(source.info, duration_seconds=seconds)
     n_samples = round(seconds * SAMPLE_RATE_HZ)
     starts = slice_starts(n_samples, settings, slice_count)
     windows = [slice_window(start, settings) for start in starts]
     heard: list[tuple[Window, FloatArray]] = []
     for group in _group(windows):
-        start, stop = group[0].start_samples, group[-1].stop_samples
-        first, waveform = _decode_stretch(source, start, min(stop, n_samples))
-        for window in group:
-            expected_stop = min(window.stop_samples, n_samples)
-            missing = expected_stop - (first + len(waveform))
-            if missing < TOLERANCE_SECONDS * SAMPLE_RATE_HZ:
-                heard.append((window, _cut(waveform, first, window)))
+        stretch = _decode_stretch(
+            source, group[0].start_samples, min(group[-1].stop_samples, n_samples)
+        )
+        if needs_all and not all(stretch.covers(each, n_samples) for each in group):
+            return None
+        heard += [(each, _cut(stretch, each)) for each in group if stretch.covers(each, n_samples)]
     if not heard:
         return None
     note = None
@@ -127,8 +132,24 @@ def _group(windows: list[Window]) -> list[list[Window]]:
     return groups
 
 
-def _decode_stretch(source: Source, start: int, stop: int) -> tuple[int, FloatArray]:
-    """Decode a stretch given in samples at 22,050 Hz; return its first sample and waveform.
+@dataclass(frozen=True)
+class _Stretch:
+    """Decoded samples at 22,050 Hz; those before ``heard_from`` are only there for the clock."""
+
+    first: int
+    heard_from: int
+    waveform: FloatArray
+
+    def covers(self, window: Window, n_samples: int) -> bool:
+        """Tell whether what a window has of a track of ``n_samples`` was heard, or nearly."""
+        start, stop = max(window.start_samples, 0), min(window.stop_samples, n_samples)
+        heard_from, heard_to = max(self.heard_from, start), self.first + len(self.waveform)
+        missing = heard_from - start + max(0, stop - heard_to)
+        return heard_from < heard_to and missing < TOLERANCE_SECONDS * SAMPLE_RATE_HZ
+
+
+def _decode_stretch(source: Source, start: int, stop: int) -> _Stretch:
+    """Decode a stretch given in samples at 22,050 Hz.
 
     The file's own samples are read from a position that falls on a whole output sample, so that
     a stretch is resampled to the same values wherever it begins.
@@ -141,14 +162,14 @@ def _decode_stretch(source: Source, start: int, stop: int) -> tuple[int, FloatAr
     first_block = max(0, start) // block_out
     own_start, own_stop = first_block * block_in, -(-stop * block_in // block_out)
     position, samples = source.read(own_start, own_stop)
-    if position < own_start:
-        samples = samples[own_start - position :]
-    elif position > own_start:  # a seek that lands late: keep the clock right
-        samples = np.pad(samples, (min(position, own_stop) - own_start, 0))
-    samples = _sane(samples[: own_stop - own_start])
+    late = max(0, position - own_start)
+    samples = _sane(samples[max(0, own_start - position) : own_stop - position])
+    if late and len(samples):  # a seek that lands late: keep the clock right
+        samples = np.pad(samples, (late, 0))
     if rate_hz != SAMPLE_RATE_HZ and len(samples):
         samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
-    return first_block * block_out, samples
+    first = first_block * block_out
+    return _Stretch(first, first + late * block_out // block_in, samples)
 
 
 def _sane(samples: FloatArray) -> FloatArray:
@@ -158,8 +179,9 @@ def _sane(samples: FloatArray) -> FloatArray:
     return np.where(np.abs(samples) <= MAX_SAMPLE, samples, np.float32(0.0))
 
 
-def _cut(waveform: FloatArray, first: int, window: Window) -> FloatArray:
-    """Cut a window out of a waveform whose first sample is ``first``, with zeros outside it."""
+def _cut(stretch: _Stretch, window: Window) -> FloatArray:
+    """Cut a window out of a stretch, with zeros outside it."""
+    first, waveform = stretch.first, stretch.waveform
     result = np.zeros(window.stop_samples - window.start_samples, np.float32)
     start = max(window.start_samples, first)
     part = waveform[start - first : max(0, window.stop_samples - first)]
@@ -167,6 +189,8 @@ def _cut(waveform: FloatArray, first: int, window: Window) -> FloatArray:
     result[offset : offset + len(part)] = part
     return result
 
+
+HEAD_BYTES = 4_096
 
 # What people's folders hold under an audio file's name; FFmpeg hears noise in some of these.
 _OTHER_FILES = {
@@ -193,11 +217,13 @@ def refuse_other_files(path: str) -> None:
     """Raise AudioError for an empty file or one that plainly is something else."""
     try:
         with open_bytes(path) as file:
-            head = file.read(16)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise AudioError(f"can't be read: {error.strerror or error}") from error
     if not head:
         raise AudioError("empty file")
+    if not head.strip(b"\0"):  # a download that never came; FFmpeg would look for sound to its end
+        raise AudioError("not an audio file: nothing but zeros")
     for magic, kind in _OTHER_FILES.items():
         if head.startswith(magic):
             raise AudioError(f"not an audio file: {kind}")

@@ -15,6 +15,9 @@ Region = tuple[int, int]  # first byte, bytes
 # More chunks than this is no file that anybody made: the rest counts as one.
 MAX_CHUNKS = 200_000
 
+# Zeros after a tag that belong to it although it does not count them.
+MAX_PADDING = 2**16
+
 # What programs write for a length that they don't know yet, and never come back to.
 _UNKNOWN_SIZES = {0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
 
@@ -137,11 +140,8 @@ def _after_id3v2(file: BinaryIO, start: int) -> int:
 
 def _bare(file: BinaryIO, start: int, end: int) -> Region:
     """Return the region between the tags at both ends, less the zeros that pad the first."""
-    while padding := _read(file, start, 65_536):
-        sound = padding.lstrip(b"\0")
-        start += len(padding) - len(sound)
-        if sound:
-            break
+    padding = _read(file, start, MAX_PADDING)
+    start += len(padding) - len(padding.lstrip(b"\0"))
     stop = _before_tags(file, end)
     return start, max(0, stop - start)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tagger.errors import AudioError
 from tagger.sound.features import FloatArray
 from tagger.sound.remote import open_bytes
-from tagger.sound.sources import AudioInfo
+from tagger.sound.sources import UNKNOWN, AudioInfo
 
 BLOCK_SAMPLES = 65_536
 
@@ -33,7 +33,7 @@ class SoundFileSource:
                 raise ValueError("a header without a rate")
         except (self._error, TypeError, ValueError) as error:
             self._raw.close()
-            raise AudioError("not in a format that can be decoded") from error
+            raise AudioError(UNKNOWN) from error
         self.info = AudioInfo(
             container=self._file.format.lower(),
             codec=self._file.subtype.lower(),

@@ -17,6 +17,11 @@ DEMUXERS = (
     "sox,tak,truehd,tta,voc,w64,wav,wv,xwma"
 )
 
+# What no recording has (telephones: 8,000 Hz; DSD, as FFmpeg decodes it: 352,800 Hz and more).
+LEAST_RATE_HZ, MOST_RATE_HZ = 2_000, 3_000_000
+
+UNKNOWN = "not in a format that can be decoded"
+
 
 @dataclass(frozen=True)
 class AudioInfo:
@@ -69,9 +74,14 @@ def open_source(path: str) -> Source:
     from tagger.sound.soundfile_source import SoundFileSource
 
     try:
-        return AvSource(path)
+        source: Source = AvSource(path)
     except AudioError as error:
         try:
-            return SoundFileSource(path)
+            source = SoundFileSource(path)
         except AudioError:
             raise error from None
+    rate_hz = source.info.sample_rate_hz
+    if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
+        source.__exit__(None, None, None)
+        raise AudioError(f"a sample rate of {rate_hz} Hz")
+    return source
