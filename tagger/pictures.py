@@ -55,7 +55,8 @@ def confusion_matrix(
     positions = np.arange(len(genres))
     axis.set_xticks(positions, genres, rotation=45, ha="right")
     axis.set_yticks(positions, genres)
-    axis.set(xlabel="heard genre", ylabel="true genre", title=title)
+    axis.set_title(title, fontsize="medium", wrap=True)
+    axis.set(xlabel="heard genre", ylabel="true genre")
     for row, column in zip(*np.nonzero(confusion), strict=True):
         colour = "white" if share[row, column] > 0.5 else "black"
         axis.text(column, row, confusion[row, column], ha="center", va="center", color=colour)
@@ -99,9 +100,8 @@ def calibration(bins: list[dict[str, Any]], path: Path, title: str) -> None:
     )
     axis.plot([0, 1], [0, 1], linestyle="--", color="grey", label="perfectly honest")
     axis.scatter(confidence, accuracy, s=10 + tracks, label="tracks (area: how many)")
-    axis.set(
-        xlabel="confidence", ylabel="share that is right", title=title, xlim=(0, 1), ylim=(0, 1.02)
-    )
+    axis.set_title(title, fontsize="medium", wrap=True)
+    axis.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left")
     _save(figure, path)
@@ -216,12 +216,13 @@ def _draw_genres(axis: Axes, heard: HeardSlices) -> None:
     bars = axis.barh([tag_name(genre) for genre in heard.genres], heard.probabilities)
     axis.bar_label(bars, [f"{share:.0%}" for share in heard.probabilities], padding=3)
     axis.invert_yaxis()
-    axis.set(title="Genre of the track", xlabel="probability", ylabel="genre", xlim=(0, 1.08))
+    axis.set(
+        title="Genre of the track (dashed: sure from here on)",
+        xlabel="probability",
+        ylabel="genre",
+        xlim=(0, 1.12),
+    )
     axis.axvline(MIN_CONFIDENCE, color="grey", linestyle="--", linewidth=0.8)
-    axis.annotate(
-        "sure from here", (MIN_CONFIDENCE + 0.01, 0.02), xycoords=("data", "axes fraction"),
-        fontsize="small", color="dimgrey",
-    )  # fmt: skip
 
 
 def _figure(
