@@ -10,8 +10,10 @@ import base64
 import hashlib
 import json
 import mmap
+import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -39,13 +41,15 @@ class Edit:
 Buffer = bytes | mmap.mmap
 
 
-def view(file: BinaryIO) -> Buffer:
-    """Return a file's content without reading it all."""
+@contextmanager
+def view(file: BinaryIO) -> Iterator[Buffer]:
+    """Lend a file's content without reading it all."""
     file.flush()
-    try:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except ValueError:  # an empty file can't be mapped
-        return b""
+    if not os.fstat(file.fileno()).st_size:
+        yield b""  # an empty file can't be mapped
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
 
 
 def find_edits(old: Buffer, new: Buffer) -> list[Edit]:
@@ -148,13 +152,14 @@ def rebuild(
         old_parts = [base64.b85decode(text) for _, _, text in facts["steps"]]
     except (ValueError, KeyError, zlib.error) as error:
         raise TagError("the journal's record of this file is damaged") from error
-    new = view(source)
-    if len(new) != facts["size"] or _digest(new, edits) != facts["digest"]:
-        return False
+    with view(source) as new:
+        size = len(new)
+        if size != facts["size"] or _digest(new, edits) != facts["digest"]:
+            return False
     at = 0
     for edit, old_bytes in zip(edits, old_parts, strict=True):
         copy(source, target, at, edit.new_start - at)
         target.write(old_bytes)
         at = edit.new_stop
-    copy(source, target, at, len(new) - at)
+    copy(source, target, at, size - at)
     return True

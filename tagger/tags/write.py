@@ -208,10 +208,10 @@ def _prove(
     for part, value in before.items():
         if None not in (value, after[part]) and value != after[part]:
             raise TagError(f"other tags would have changed ({part}); the file was left alone")
-    old_bytes, new_bytes = view(source), view(copy)
-    edits = find_edits(old_bytes, new_bytes)
-    check_audio(source, copy, edits, old.tail)
-    return old, new, way_back(old_bytes, new_bytes, edits)
+    with view(source) as old_bytes, view(copy) as new_bytes:
+        edits = find_edits(old_bytes, new_bytes)
+        check_audio(source, copy, edits, old.tail)
+        return old, new, way_back(old_bytes, new_bytes, edits)
 
 
 def _copy_state(target: Target, temp: str, copy: BinaryIO, mtime_ns: int | None) -> None:

@@ -32,7 +32,8 @@ class Library:
     def add(self, path: Path | str, **changes: Any) -> None:
         """Record a file as a scan would."""
         path = os.fspath(path)
-        info = AvSource(path).info
+        with AvSource(path) as source:
+            info = source.info
         state = Path(path).stat()
         facts = {"container": info.container, "codec": info.codec, "probabilities": SHARES}
         result = TrackResult(

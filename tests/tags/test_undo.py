@@ -18,6 +18,7 @@ from tagger.library.lock import writer_lock
 from tagger.tags import batch
 from tagger.tags.apply import recover, undo_all
 from tagger.tags.plan import Mode
+from tagger.tags.write import Staged, replace
 from tests.tags.library import Library
 from tests.tags.sounds import add_tags, read_genres
 
@@ -124,9 +125,8 @@ def test_end_between_journal_and_rename(
     old = song.read_bytes()
     if way == "undo":
         library.write()
-    replace = batch.replace
 
-    def fail(staged: batch.Staged) -> None:
+    def fail(staged: Staged) -> None:
         if moment == "after":
             replace(staged)
         raise PowerFailureError
@@ -186,7 +186,7 @@ def test_end_while_copies_are_made_for_an_undo(
 def test_a_file_out_of_reach_is_settled_later(
     song: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: batch.Staged) -> None:
+    def fail(_: Staged) -> None:
         raise PowerFailureError
 
     monkeypatch.setattr(batch, "replace", fail)

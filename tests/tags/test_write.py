@@ -225,7 +225,7 @@ def test_full_disk(sounds: Maker, tmp_path: Path) -> None:
         assert [o.reason for o in library.write()] == [None]
         library.store.connection.close()
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def break_save(monkeypatch: pytest.MonkeyPatch, harm: Callable[[BinaryIO], None]) -> None:
@@ -260,18 +260,20 @@ def extend(file: BinaryIO) -> None:
 
 
 def forget_title(file: BinaryIO) -> None:
-    data = file.seek(0) or file.read()
+    file.seek(0)
+    data = file.read()
     file.seek(data.index(b"TITLE=") + 6)
     file.write(b"Wrong")
 
 
 def forget_genre(file: BinaryIO) -> None:
-    data = file.seek(0) or file.read()
+    file.seek(0)
+    data = file.read()
     file.seek(data.index(b"Rock"))
     file.write(b"Roll")
 
 
-HARMS = {
+HARMS: dict[Callable[[BinaryIO], None], str] = {
     flip: "the audio would have changed; the file was left alone",
     cut: "the audio would have changed; the file was left alone",
     empty: "its tag can't be read",
