@@ -88,7 +88,7 @@ class Walk:
     def __post_init__(self) -> None:
         paths = [remote.as_path(path) for path in self.paths]
         self._urls = [path for path in dict.fromkeys(paths) if is_url(path)]
-        starts = sorted({os.path.abspath(path) for path in paths if not is_url(path)})  # noqa: PTH100
+        starts = sorted({os.path.abspath(path) for path in paths if not is_url(path)})
         for start in starts:
             if not os.path.lexists(start):
                 raise NothingToDoError(f"{start} does not exist")
@@ -98,14 +98,14 @@ class Walk:
             raise NothingToDoError(f"--exclude can't be understood: {error}") from error
         self.roots = []
         for start in starts:
-            if not any(start.startswith(os.path.join(root, "")) for root in self.roots):  # noqa: PTH118
+            if not any(start.startswith(os.path.join(root, "")) for root in self.roots):
                 self.roots.append(start)
         # What was met already and could be met again: hard links; with links followed, all.
         self._met: set[tuple[int, int]] = set()
 
     def __iter__(self) -> Iterator[Found]:
         for root in self.roots:
-            if os.path.isdir(root):  # noqa: PTH112 - a link to a folder too, when it is named
+            if os.path.isdir(root):
                 for found in self._folders(root, IgnoreRules(root, self.options.exclude)):
                     if found.problem is None:
                         self.roots_with_files.add(root)
@@ -136,7 +136,7 @@ class Walk:
     def _named(self, path: str) -> Found:
         """Look at a file that was named itself: whatever it is called, it is meant."""
         try:
-            return self._regular(path, os.stat(path), _device(os.path.dirname(path)))  # noqa: PTH116, PTH120
+            return self._regular(path, os.stat(path), _device(os.path.dirname(path)))
         except OSError as error:
             return Found(path, problem=_link_problem(path, error))
 
@@ -146,7 +146,7 @@ class Walk:
         while stack:
             folder, rules = stack.pop()
             try:
-                state = os.stat(folder)  # noqa: PTH116
+                state = os.stat(folder)
                 if self.options.follow_links and self._is_met(state):
                     continue
                 with os.scandir(folder) as entries:
@@ -221,18 +221,18 @@ class Walk:
 
 
 def _looks_like_audio(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
 def _link_problem(path: str, error: OSError) -> str:
-    if os.path.islink(path):  # noqa: PTH114
+    if os.path.islink(path):
         return "broken link" if isinstance(error, FileNotFoundError) else "link that leads nowhere"
     return f"can't be read: {error.strerror}"
 
 
 def _device(folder: str) -> int | None:
     try:
-        return os.stat(folder).st_dev  # noqa: PTH116
+        return os.stat(folder).st_dev
     except OSError:
         return None
 
@@ -250,7 +250,7 @@ def is_gone(path: str, device: int | None) -> bool:
         pass
     except OSError:
         return False
-    folder = os.path.dirname(path)  # noqa: PTH120
-    while not os.path.isdir(folder) and folder != os.path.dirname(folder):  # noqa: PTH112, PTH120
-        folder = os.path.dirname(folder)  # noqa: PTH120
+    folder = os.path.dirname(path)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
     return device is not None and _device(folder) == device

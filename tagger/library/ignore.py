@@ -39,10 +39,10 @@ class IgnoreRules:
         """
         if IGNORE_FILE not in names:
             return self
-        path = os.path.join(folder, IGNORE_FILE)  # noqa: PTH118 - a str may hold odd bytes
-        if not os.path.isfile(path):  # noqa: PTH113 - a FIFO would be waited for
+        path = os.path.join(folder, IGNORE_FILE)
+        if not os.path.isfile(path):
             return self
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             spec = _spec(file.read().splitlines())
         rules = IgnoreRules(folder)
         rules._levels = (*self._levels, (folder, IGNORE_FILE, spec))
@@ -51,7 +51,7 @@ class IgnoreRules:
     def reason(self, path: str, *, is_folder: bool) -> str | None:
         """Return why an entry of the folder is left out, or None; the innermost rule decides."""
         for folder, source, spec in reversed(self._levels):
-            below = path[len(os.path.join(folder, "")) :] + ("/" if is_folder else "")  # noqa: PTH118
+            below = path[len(os.path.join(folder, "")) :] + ("/" if is_folder else "")
             include = spec.check_file(below).include
             if include is not None:
                 return f"excluded by {source}" if include else None

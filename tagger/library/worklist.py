@@ -159,7 +159,7 @@ class Catalogue:
     def gone(self, roots: list[str]) -> Iterator[list[int]]:
         """Yield the ids of files below ``roots`` that are gone and not marked so, in groups."""
         for root in roots:
-            prefix = os.fsencode(os.path.join(root, ""))  # noqa: PTH118
+            prefix = os.fsencode(os.path.join(root, ""))
             last, stop = prefix, prefix[:-1] + bytes([prefix[-1] + 1])
             while rows := self._connection.execute(
                 "select path, id, device from files where path > ? and path < ?"
