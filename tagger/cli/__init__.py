@@ -12,6 +12,7 @@ import tagger
 from tagger.cli.evaluate import evaluate
 from tagger.cli.features import features
 from tagger.cli.inspect import inspect
+from tagger.cli.merge import merge
 from tagger.cli.models import models
 from tagger.cli.report import report
 from tagger.cli.scan import scan
@@ -64,6 +65,7 @@ app.command("scan")(scan)
 app.command("report")(report)
 app.command("write-tags")(write_tags)
 app.command("undo")(undo)
+app.command("merge")(merge)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("features")(features)

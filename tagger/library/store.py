@@ -79,7 +79,8 @@ def now() -> str:
 
 
 @contextmanager
-def _database_errors(path: Path) -> Iterator[None]:
+def database_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as DatabaseError."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -112,7 +113,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseError(f"can't create {path.parent}: {error.strerror}") from error
-        with _database_errors(path):
+        with database_errors(path):
             self.connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
             )
@@ -167,7 +168,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Group writes: all or none of them take effect, in one flush to the disk."""
-        with _database_errors(self.path):
+        with database_errors(self.path):
             self.connection.execute("begin immediate")
             try:
                 yield
@@ -187,7 +188,7 @@ class Store:
 
     def add_model(self, model_id: str, name: str, genres: Iterable[str], card: str) -> None:
         """Remember a model that predictions refer to."""
-        with _database_errors(self.path):
+        with database_errors(self.path):
             self.connection.execute(
                 "insert or ignore into models values (?, ?, ?, ?)",
                 (model_id, name, json.dumps(list(genres)), card),
@@ -195,7 +196,7 @@ class Store:
 
     def start_scan(self, paths: Iterable[str], model_id: str) -> int:
         """Record that a scan begins; return its id."""
-        with _database_errors(self.path):
+        with database_errors(self.path):
             cursor = self.connection.execute(
                 "insert into scans (started_at, paths, model_id) values (?, ?, ?)",
                 (now(), json.dumps([display_path(path) for path in paths]), model_id),
@@ -207,7 +208,7 @@ class Store:
     ) -> None:
         """Record a scan's honest account."""
         assignments = ", ".join(f"{name} = :{name}" for name in counts)
-        with _database_errors(self.path):
+        with database_errors(self.path):
             self.connection.execute(
                 f"update scans set finished_at = :finished_at, seconds = :seconds,"
                 f" reasons = :reasons, {assignments} where id = :id",
@@ -278,7 +279,7 @@ class Store:
             " on predictions.file_id = files.id and predictions.model_id = files.model_id"
             " and files.status = 'classified' order by files.path"
         )
-        with _database_errors(self.path):
+        with database_errors(self.path):
             for row in cursor:
                 values = dict(row)
                 values["probabilities"] = json.loads(row["probabilities"] or "{}")

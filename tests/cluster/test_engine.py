@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,8 @@ pytest.importorskip("distributed", reason="needs the cluster extra: distributed"
 PREPARATION = Preparation(tasks.prepare, {"network": b"weights" * 999}, ("numpy",))
 
 
-def engine(cluster: Machines, **options: object):  # type: ignore[no-untyped-def]
-    settings = {"timeout_seconds": 30.0} | options
-    return cluster_engine(cluster.address, PREPARATION, **settings)  # type: ignore[arg-type]
+def engine(cluster: Machines, **options: Any) -> Any:
+    return cluster_engine(cluster.address, PREPARATION, **{"timeout_seconds": 30.0} | options)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_nothing_stays_behind_when_the_caller_stops(cluster: Machines) -> None:
     running = engine(cluster).run(tasks.slow_square, [(number, 0.05) for number in range(999)])
     for _ in range(5):
         next(running)
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     time.sleep(0.5)
     for worker in cluster.workers:
         assert not children(worker.pid)
