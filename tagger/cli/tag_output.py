@@ -82,7 +82,13 @@ def confirm(question: str, *, yes: bool, as_json: bool) -> bool:
         return True
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OptionError(f"there is no terminal on which to ask {question!r}: say --yes")
-    return typer.confirm(question)
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:  # Ctrl-C at the question
+        raise KeyboardInterrupt from None
+    if not agreed:
+        typer.echo("nothing was changed")
+    return agreed
 
 
 def report_failures(failures: Iterable[tuple[str, str | None]]) -> int:

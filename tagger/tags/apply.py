@@ -138,7 +138,7 @@ def _look(row: Write) -> Ending | None:
     if row.state not in ("intended", "undoing"):
         return Ending(row.write_id, row.state)
     try:
-        with os_errors(), Path(row.path).open("rb") as file:
+        with os_errors(), tag_errors(), Path(row.path).open("rb") as file:
             genres = open_tags(file, row.container).genres()
             state = os.fstat(file.fileno())
     except TagError:

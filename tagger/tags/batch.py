@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from tagger.errors import TagError
 from tagger.library.journal import Ending, Intent, Journal
+from tagger.tags.containers import load_libraries, tag_errors
 from tagger.tags.fields import TagFile
 from tagger.tags.write import (
     Staged,
@@ -116,6 +117,7 @@ def carry_out(
     stopped: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """Carry out jobs; yields how each ended, until ``stopped()``."""
+    load_libraries()
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(jobs), BATCH_FILES):
             if stopped():
@@ -193,7 +195,8 @@ class _Batch:
             return None
         try:
             temp, mtime_ns = self._temp(job), job.mtime_ns(target)
-            return stage(target, job.key, temp, job.make, job.check, mtime_ns=mtime_ns)
+            with tag_errors():
+                return stage(target, job.key, temp, job.make, job.check, mtime_ns=mtime_ns)
         except TagError as error:
             return error
 

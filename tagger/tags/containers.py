@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import BinaryIO
 
 from tagger.errors import TagError
 from tagger.tags.fields import ApeTags, AsfTags, Mp4Tags, TagFile, VorbisTags
 from tagger.tags.id3file import AtStart, Id3Tags, InChunk
+
+_MODULES = (
+    "aiff", "asf", "flac", "monkeysaudio", "mp4", "musepack", "oggflac", "oggopus", "oggspeex",
+    "oggvorbis", "wavpack",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,15 @@ def container_key(format_name: str | None, codec: str | None) -> str:
         if key in CONTAINERS:
             return key
     raise TagError(f"a genre can't be written into this kind of file ({format_name or 'unknown'})")
+
+
+def load_libraries() -> None:
+    """Import what reads tags and audio: threads that do it side by side can lock each other."""
+    import av  # noqa: F401
+
+    modules = (f"mutagen.{name}" for name in _MODULES)
+    for module in ("mutagen.id3", "mutagen.apev2", "mutagen._riff", *modules):
+        import_module(module)
 
 
 @contextmanager

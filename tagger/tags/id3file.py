@@ -18,6 +18,7 @@ from tagger.tags.id3 import (
 
 ID3V1_BYTES = 128
 ID3V1_NO_GENRE = 255
+APE_FOOTER_BYTES = 32
 
 
 class Place(Protocol):
@@ -62,9 +63,19 @@ class AtStart:
         file.write(block)
 
     def other_genres(self, file: BinaryIO) -> list[str]:
-        """See ``Place``. An ID3v1 tag's genre counts only where it is the only tag."""
-        del file
-        return []
+        """See ``Place``: what an APEv2 tag says. ID3v1 counts only where it is the only tag."""
+        from mutagen.apev2 import APENoHeaderError, APEv2
+
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - ID3V1_BYTES - APE_FOOTER_BYTES))
+        if b"APETAGEX" not in file.read():
+            return []
+        file.seek(0)
+        try:
+            texts = APEv2(file).get("Genre") or []
+        except APENoHeaderError:
+            return []
+        return [genre for text in texts for genre in read_genre(text)]
 
     def tail(self, file: BinaryIO) -> int:
         """See ``Place``."""

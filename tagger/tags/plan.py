@@ -12,7 +12,7 @@ from tagger.errors import TagError
 from tagger.genres import ID3V23_SEPARATOR, MIN_CONFIDENCE, tag_name
 from tagger.library.journal import Candidate
 from tagger.sound.remote import is_url
-from tagger.tags.containers import container_key, open_tags
+from tagger.tags.containers import container_key, open_tags, tag_errors
 from tagger.tags.fields import TagFile
 from tagger.tags.write import examine, os_errors
 
@@ -131,7 +131,7 @@ def _decide(candidate: Candidate, wanted: list[str], policy: Policy) -> Decision
     target = examine(candidate.path)
     if (target.state.st_size, target.state.st_mtime_ns) != (candidate.size, candidate.mtime_ns):
         raise TagError("changed since it was scanned: scan it again")
-    with os_errors(), Path(target.path).open("rb") as file:
+    with os_errors(), tag_errors(), Path(target.path).open("rb") as file:
         tags = open_tags(file, key)
         old = tags.genres()
     new, reason = combine(old, wanted, policy, separator_for(tags, policy))

@@ -206,9 +206,13 @@ def test_ape_tag_of_an_mp3_is_left_alone(sounds: Maker, library: Library, music:
     tags["Genre"] = "Techno"
     tags.save(path)
     library.add(path)
+    assert [d.reason for d in library.plan()] == ["already has a genre: Techno"]
+    before = path.read_bytes()
     library.write(mode=Mode.REPLACE)
     assert str(APEv2(path)["Genre"]) == "Techno"
     assert read_genres(path) == ["Rock"]
+    assert [outcome.reason for outcome in library.undo()] == [None]
+    assert path.read_bytes() == before
 
 
 def test_genre_of_a_riff_info_list_counts(sounds: Maker, library: Library, music: Path) -> None:

@@ -371,6 +371,23 @@ def test_proof_by_every_packet(
     assert [o.reason for o in library.write()] == [None]
 
 
+def test_threads_find_everything_imported() -> None:
+    """Mutagen's modules import one another in a circle, in which two threads can lock up."""
+    code = (
+        "import sys; from tagger.tags import batch, containers; containers.load_libraries()\n"
+        "before = {name for name in sys.modules if name.startswith(('mutagen', 'av.'))}\n"
+        "from pathlib import Path; from tagger.tags.proof import describe\n"
+        "for key in containers.CONTAINERS:\n"
+        "    try: containers.open_tags(open(sys.argv[1], 'rb'), key)\n"
+        "    except Exception: pass\n"
+        "after = {name for name in sys.modules if name.startswith(('mutagen', 'av.'))}\n"
+        "print(sorted(after - before))"
+    )
+    command = [sys.executable, "-c", code, __file__]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
 def test_undo_of_nothing(library: Library) -> None:
     assert list(apply.undo_all(library.journal, [])) == []
 
