@@ -205,7 +205,7 @@ def log_mel(waveform: FloatArray, hop_length: int = HOP_LENGTH) -> FloatArray:
 
 
 @lru_cache(maxsize=4)
-def _dct_matrix(n_mfcc: int) -> FloatArray:
+def dct_matrix(n_mfcc: int) -> FloatArray:
     """Return the first rows of the orthonormal DCT-II, transposed: float32 (n_mels, n_mfcc)."""
     band, coefficient = np.arange(N_MELS)[:, None] + 0.5, np.arange(n_mfcc)[None, :]
     matrix = np.sqrt(2.0 / N_MELS) * np.cos(np.pi * coefficient * band / N_MELS)
@@ -218,5 +218,5 @@ def mfcc(log_mel_db: FloatArray, n_mfcc: int = N_MFCC) -> FloatArray:
 
     Source: Davis and Mermelstein (1980), in librosa's form: orthonormal DCT-II, no liftering.
     """
-    coefficients: FloatArray = log_mel_db @ _dct_matrix(n_mfcc)
+    coefficients: FloatArray = log_mel_db @ dct_matrix(n_mfcc)
     return coefficients
