@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,6 +68,13 @@ def write_tags(
     top: Annotated[
         int, typer.Option("--top", metavar="N", min=1, help="Up to N genres a file, if likely.")
     ] = 1,
+    album: Annotated[
+        bool,
+        typer.Option(
+            "--album",
+            help="One genre for each album, by its tracks' vote; compilations excepted.",
+        ),
+    ] = False,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="GENRE", help="Write only this genre.")
     ] = None,
@@ -114,13 +122,15 @@ def write_tags(
     database = db or default_database()
     with Store(database, must_exist=True) as store:
         policy, journal = _policy(store, options), Journal(store)
+        album_rows = store.rows() if album else ()
         if dry_run:
-            run.plan(journal, policy)
+            run.plan(journal, policy, album_rows)
         else:
             with writer_lock(database, "write-tags"):
                 recover(journal)
-                run.plan(journal, policy)
-                run.write(journal, {key: str(value) for key, value in options.items() if value})
+                run.plan(journal, policy, album_rows)
+                kept = options | {"album": album}
+                run.write(journal, {key: str(value) for key, value in kept.items() if value})
     run.finish()
 
 
@@ -155,12 +165,13 @@ class _Run:
         self._outcomes: list[Outcome] = []
         self._stopped = False
 
-    def plan(self, journal: Journal, policy: Policy) -> None:
-        """Plan, and show the plan."""
+    def plan(self, journal: Journal, policy: Policy, album_rows: Iterable[dict[str, Any]]) -> None:
+        """Plan, and show the plan; albums vote among ``album_rows``, if there are any."""
         from tagger.errors import NothingToDoError
-        from tagger.tags.plan import make_plan
+        from tagger.tags.plan import make_plan, with_album_votes
 
-        self._decisions = list(make_plan(journal.candidates(self._paths), policy))
+        candidates = with_album_votes(journal.candidates(self._paths), album_rows)
+        self._decisions = list(make_plan(candidates, policy))
         if not self._decisions:
             raise NothingToDoError("no scanned file there: run `tagger scan` on it first")
         if not self._as_json:

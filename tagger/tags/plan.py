@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from tagger.errors import TagError
 from tagger.genres import ID3V23_SEPARATOR, MIN_CONFIDENCE, tag_name
+from tagger.library.albums import with_album_genres
 from tagger.library.journal import Candidate
 from tagger.sound.remote import is_url
 from tagger.tags.containers import container_key, open_tags, tag_errors
@@ -77,6 +79,23 @@ class Decision:
     def confidence(self) -> float | None:
         """The confidence of the most likely genre."""
         return max(self.candidate.probabilities.values(), default=None)
+
+
+def with_album_votes(
+    candidates: Iterable[Candidate], rows: Iterable[dict[str, Any]]
+) -> Iterator[Candidate]:
+    """Yield candidates, those of an album with what its tracks voted for.
+
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+    rows : iterable of dict
+        The store's, of every file: tracks vote even if they are not to be written.
+    """
+    voted = {row["path"]: row["probabilities"] for row in with_album_genres(rows)}
+    for candidate in candidates:
+        probabilities = voted.get(os.fsencode(candidate.path))
+        yield replace(candidate, probabilities=probabilities) if probabilities else candidate
 
 
 def make_plan(candidates: Iterable[Candidate], policy: Policy) -> Iterator[Decision]:
