@@ -65,7 +65,8 @@ def render_page(
         The store's model cards by id.
     options : PageOptions
     """
-    rows = list(rows)
+    known = list(rows)
+    rows = [row for row in known if row["status"] != "missing"]
     folder = os.fsencode(options.folder.absolute()) if options.folder else None
     values, blobs = columns(
         rows, genres, {model_id: card["genres"] for model_id, card in models.items()}, folder
@@ -81,6 +82,7 @@ def render_page(
     return environment.get_template("page.html").render(
         title=options.title,
         facts=overview(rows, options.min_confidence),
+        gone=len(known) - len(rows),
         models={model_id: card for model_id, card in models.items() if model_id in used},
         min_confidence=options.min_confidence,
         bins=HISTOGRAM_BINS,

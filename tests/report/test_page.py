@@ -168,6 +168,15 @@ def test_a_thousand_tracks_are_a_small_page(tmp_path: Path) -> None:
     assert len(render(tmp_path, plain_tracks(1000)).encode()) < 3_000_000
 
 
+def test_files_that_are_gone_are_not_counted(tmp_path: Path) -> None:
+    gone = track(3, "/gone.flac", status="missing", reason="the file is gone", probabilities={})
+    page = render(tmp_path, [*plain_tracks(5), gone])
+    assert "<title>Music library: 5 tracks</title>" in page
+    assert "1 file that was known is gone from the disk, and not counted here." in page
+    assert "gone.flac" not in page
+    assert "No two files hold the same audio." in page
+
+
 def test_the_threshold_decides_what_is_sure(tmp_path: Path) -> None:
     write_database(tmp_path / "a.db", plain_tracks(20))
     output = tmp_path / "page.html"
