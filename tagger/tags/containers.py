@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import BinaryIO
 
 from tagger.errors import TagError
-from tagger.tags.fields import ApeTags, AsfTags, Mp4Tags, TagFile, VorbisTags
+from tagger.tags.fields import TagFile
 from tagger.tags.id3file import AtStart, Id3Tags, InChunk
+from tagger.tags.renderers import ApeTags, AsfTags, Mp4Tags, VorbisTags
 
 _MODULES = (
     "aiff", "asf", "flac", "monkeysaudio", "mp4", "musepack", "oggflac", "oggopus", "oggspeex",

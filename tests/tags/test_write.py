@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from tagger.tags import apply, batch, write
-from tagger.tags.fields import VorbisTags
+from tagger.tags.renderers import VorbisTags
 from tests.tags.library import Library
 from tests.tags.sounds import add_tags, read_genres
 
