@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Scheme = Literal["light", "dark"]
 TRACKS = 450
-ROWS_PER_PAGE = 100
+ROWS_PER_PAGE = 50
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_nothing_is_loaded_from_elsewhere(visit: Visit, library_page: Path) -> N
 
 def test_search_takes_every_word_in_any_case_and_accent(visit: Visit, library_page: Path) -> None:
     page = visit.open(library_page)
-    assert found(page) == f"{TRACKS + 4} tracks, page 1 of 5"
+    assert found(page) == f"{TRACKS + 4} tracks, page 1 of 10"
     page.locator("#search").press_sequentially("ARTIST song 44")
     assert found(page) == f"14 of {TRACKS + 4} tracks"
     numbers = (44, 144, 244, 344, *range(440, 450))
@@ -102,7 +102,7 @@ def test_paging(visit: Visit, library_page: Path) -> None:
         seen += column(page, 1)
     assert len(seen) == TRACKS + 4
     assert len(set(seen)) == TRACKS + 4
-    assert "page 5 of 5" in found(page)
+    assert "page 10 of 10" in found(page)
     page.locator("#page").fill("2")
     page.locator("#page").press("Enter")
     assert column(page, 1) == seen[ROWS_PER_PAGE : 2 * ROWS_PER_PAGE]
@@ -220,6 +220,7 @@ def test_no_barrier_that_axe_knows(browser: Browser, library_page: Path, scheme:
     context = browser.new_context(bypass_csp=True, color_scheme=scheme)
     page = context.new_page()
     page.goto(library_page.as_uri())
+    page.locator("#search").fill("artist 14")  # fewer rows say the same, sooner
     page.locator(".track").first.click()
     found = axe.run(page).response["violations"]
     context.close()

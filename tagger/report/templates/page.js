@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-const ROWS_PER_PAGE = 100;
+const ROWS_PER_PAGE = 50;
 const FOLDERS_OFFERED = 500;
 const TAGS_OFFERED = 300;
 const NO_TAG = "(no genre tag)";
