@@ -12,6 +12,7 @@ only 64 blocks spread over it are read.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect
 from typing import BinaryIO
 
 from tagger.sound.regions import Layout, Region
@@ -54,9 +55,8 @@ def _spread(regions: list[Region], total: int) -> list[Region]:
     places = [(total - BLOCK_BYTES) * number // (BLOCKS - 1) for number in range(BLOCKS)]
     blocks, before = [], 0
     for start, size in regions:
-        for place in places:
-            if before <= place < before + size:
-                offset = place - before
-                blocks.append((start + offset, min(BLOCK_BYTES, size - offset)))
+        for place in places[bisect(places, before - BLOCK_BYTES) : bisect(places, before + size)]:
+            first, stop = max(place, before), min(place + BLOCK_BYTES, before + size)
+            blocks.append((start + first - before, stop - first))
         before += size
     return blocks

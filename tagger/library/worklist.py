@@ -149,7 +149,7 @@ class Catalogue:
     def copy_prediction(self, identity: str, file_id: int) -> None:
         """Give a file the prediction of another one with the same audio."""
         self._connection.execute(
-            "insert or replace into predictions select ?, model_id, genre, confidence,"
+            "insert or replace into predictions select ?, predictions.model_id, genre, confidence,"
             " second_genre, second_confidence, probabilities, slice_seconds, slice_probabilities,"
             " embedding from predictions join files on file_id = id"
             " where identity = ? and predictions.model_id = ? and id != ? limit 1",

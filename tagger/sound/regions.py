@@ -140,8 +140,11 @@ def _after_id3v2(file: BinaryIO, start: int) -> int:
 
 def _bare(file: BinaryIO, start: int, end: int) -> Region:
     """Return the region between the tags at both ends, less the zeros that pad the first."""
-    padding = _read(file, start, MAX_PADDING)
-    start += len(padding) - len(padding.lstrip(b"\0"))
+    while padding := _read(file, start, MAX_PADDING):
+        after = _after_id3v2(file, start + len(padding) - len(padding.lstrip(b"\0")))
+        if after == start or len(padding.strip(b"\0")) == 0:
+            break
+        start = after
     stop = _before_tags(file, end)
     return start, max(0, stop - start)
 
@@ -245,7 +248,7 @@ def _ogg_pages(file: BinaryIO, start: int, end: int) -> Layout:
         if regions or granule > 0:
             regions.append((position + 27 + segments, min(size, end - position)))
         position += 27 + segments + size
-    is_whole = flags & _OGG_LAST and position <= end
+    is_whole = (flags & _OGG_LAST and position <= end) or len(regions) == MAX_CHUNKS
     return Layout(regions, damage=None if is_whole else "truncated: its last page is missing")
 
 
