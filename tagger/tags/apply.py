@@ -15,7 +15,7 @@ from tagger.tags.containers import open_tags, tag_errors
 from tagger.tags.edits import rebuild
 from tagger.tags.fields import TagFile
 from tagger.tags.plan import Decision
-from tagger.tags.write import Target, copy_stretch, os_errors
+from tagger.tags.write import Found, Target, copy_stretch, look, os_errors
 
 
 def _never() -> bool:
@@ -52,13 +52,15 @@ def write_all(
 def _write_job(write_id: int, decision: Decision, *, keep_mtime: bool) -> Job:
     candidate, new = decision.candidate, list(decision.new)
 
-    def make(source: BinaryIO, copy: BinaryIO) -> None:
+    def make(source: BinaryIO, copy: BinaryIO) -> Found:
         tags = _copy_and_open(source, copy, decision.key)
-        if tuple(tags.genres()) != decision.old:
+        found = look(tags)
+        if tuple(found.genres) != decision.old:
             raise TagError("changed since it was planned")
         with tag_errors():
             tags.put(new, decision.provenance)
             tags.save()
+        return found
 
     def check(tags: TagFile) -> None:
         if tags.genres() != new:
@@ -88,16 +90,18 @@ def undo_all(
 
 
 def _undo_job(write: Write) -> Job:
-    def make(source: BinaryIO, copy: BinaryIO) -> None:
-        now = open_tags(source, write.container).genres()
-        if now != write.new_genres:
-            raise TagError(f"its genre is no longer what was written: {'; '.join(now) or 'none'}")
+    def make(source: BinaryIO, copy: BinaryIO) -> Found:
+        found = look(open_tags(source, write.container))
+        if found.genres != write.new_genres:
+            genres = "; ".join(found.genres) or "none"
+            raise TagError(f"its genre is no longer what was written: {genres}")
         if write.back is not None and rebuild(source, copy, write.back, copy_stretch):
-            return
+            return found
         tags = _copy_and_open(source, copy, write.container)
         with tag_errors():
             tags.restore(write.old_raw)
             tags.save()
+        return found
 
     def check(tags: TagFile) -> None:
         if tags.genres() != write.old_genres:

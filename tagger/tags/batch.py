@@ -18,6 +18,7 @@ from tagger.library.journal import Ending, Intent, Journal
 from tagger.tags.containers import load_libraries, tag_errors
 from tagger.tags.fields import TagFile
 from tagger.tags.write import (
+    Found,
     Staged,
     Target,
     discard,
@@ -54,7 +55,7 @@ class Job:
     file_id: int
     path: str
     key: str
-    make: Callable[[BinaryIO, BinaryIO], None]
+    make: Callable[[BinaryIO, BinaryIO], Found]
     check: Callable[[TagFile], None]
     mtime_ns: Callable[[Target], int | None]
     expected: tuple[int, int] | None = None

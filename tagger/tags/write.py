@@ -58,6 +58,21 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a file's tag holds before a write; the fields are those of ``fields.TagFile``."""
+
+    genres: list[str]
+    raw: Raw
+    others: dict[str, object]
+    tail: int
+
+
+def look(tags: TagFile) -> Found:
+    """Return what a tag holds now."""
+    return Found(tags.genres(), tags.raw(), tags.others(), tags.tail)
+
+
+@dataclass(frozen=True)
 class Staged:
     """A proved copy that waits beside its original.
 
@@ -151,7 +166,7 @@ def stage(
     target: Target,
     key: str,
     temp: str,
-    make: Callable[[BinaryIO, BinaryIO], None],
+    make: Callable[[BinaryIO, BinaryIO], Found],
     check: Callable[[TagFile], None],
     *,
     mtime_ns: int | None,
@@ -163,7 +178,7 @@ def stage(
     key : str
         The file's row in ``containers.CONTAINERS``.
     make : callable
-        ``make(source, copy)`` fills the empty copy.
+        ``make(source, copy)`` fills the empty copy, and returns what the source's tag holds.
     check : callable
         Raises TagError if the copy's tag is not as it should be.
     mtime_ns : int or None
@@ -181,9 +196,9 @@ def stage(
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(path, flags, 0o600), "r+b") as copy:
             try:
-                make(source, copy)
+                old = make(source, copy)
                 copy.flush()
-                old, new, back = _prove(source, copy, key, check)
+                genres, back = _prove(source, copy, key, old, check)
                 _copy_state(target, path, copy, mtime_ns)
                 os.fsync(copy.fileno())
                 state = os.fstat(copy.fileno())
@@ -193,25 +208,23 @@ def stage(
                 with contextlib.suppress(OSError):
                     os.unlink(path)  # noqa: PTH108
                 raise
-    return Staged(
-        target, path, old.genres(), new.genres(), old.raw(), back, state.st_size, state.st_mtime_ns
-    )
+    return Staged(target, path, old.genres, genres, old.raw, back, state.st_size, state.st_mtime_ns)
 
 
 def _prove(
-    source: BinaryIO, copy: BinaryIO, key: str, check: Callable[[TagFile], None]
-) -> tuple[TagFile, TagFile, bytes | None]:
-    """Return both files' tags and the way back, or raise TagError."""
-    old, new = open_tags(source, key), open_tags(copy, key)
+    source: BinaryIO, copy: BinaryIO, key: str, old: Found, check: Callable[[TagFile], None]
+) -> tuple[list[str], bytes | None]:
+    """Return the copy's genres and the way back, or raise TagError."""
+    new = open_tags(copy, key)
     check(new)
-    before, after = old.others(), new.others()
-    for part, value in before.items():
+    after = new.others()
+    for part, value in old.others.items():
         if None not in (value, after[part]) and value != after[part]:
             raise TagError(f"other tags would have changed ({part}); the file was left alone")
     with view(source) as old_bytes, view(copy) as new_bytes:
         edits = find_edits(old_bytes, new_bytes)
         check_audio(source, copy, edits, old.tail)
-        return old, new, way_back(old_bytes, new_bytes, edits)
+        return new.genres(), way_back(old_bytes, new_bytes, edits)
 
 
 def _copy_state(target: Target, temp: str, copy: BinaryIO, mtime_ns: int | None) -> None:
