@@ -132,7 +132,9 @@ def print_counts(heading: str, counts: Sequence[tuple[str, int]], *, style: str 
 
 def print_shares(heading: str, shares: Sequence[tuple[str, float]]) -> None:
     """Print names with their shares of 1.0, and a bar each, to stdout."""
-    _print_bars(heading, [(name, f"{share:.0%}", share) for name, share in shares], "cyan")
+    _print_bars(
+        heading, [(name, f"{share:.0%}", round(share, 2)) for name, share in shares], "cyan"
+    )
 
 
 def _print_bars(heading: str, rows: Sequence[tuple[str, str, float]], style: str) -> None:

@@ -103,7 +103,7 @@ def overview(rows: list[Row], min_confidence: float) -> Overview:
     return Overview(
         files=len(rows),
         classified=len(heard),
-        sure=sum(row["confidence"] >= min_confidence for row in heard),
+        sure=sum(is_sure(row, min_confidence) for row in heard),
         hours=_hours(rows),
         gigabytes=sum(row["size"] for row in rows) / 1e9,
         genres=_genre_facts(heard, min_confidence),
@@ -119,6 +119,11 @@ def overview(rows: list[Row], min_confidence: float) -> Overview:
         duplicates=duplicates[:SHOWN_DUPLICATES],
         duplicate_count=len(duplicates),
     )
+
+
+def is_sure(row: Row, min_confidence: float) -> bool:
+    """Tell whether a track was heard with at least this confidence."""
+    return row["confidence"] is not None and row["confidence"] >= min_confidence
 
 
 def _hours(rows: Iterable[Row]) -> float:

@@ -15,7 +15,7 @@ import tagger
 from tagger.genres import MIN_CONFIDENCE, tag_name
 from tagger.library.store import display_text, now
 from tagger.report.columns import columns
-from tagger.report.overview import HISTOGRAM_BINS, Row, overview
+from tagger.report.overview import HISTOGRAM_BINS, Row, is_sure, overview
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -74,7 +74,7 @@ def render_page(
     values |= {
         "genres": genres,
         "genreNames": [tag_name(genre) for genre in genres],
-        "sureFrom": round(1000 * options.min_confidence),
+        "sure": "".join("01"[is_sure(row, options.min_confidence)] for row in rows),
     }
     environment = _environment()
     script = (TEMPLATES / "page.js").read_text("utf-8")

@@ -184,4 +184,4 @@ def test_the_threshold_decides_what_is_sure(tmp_path: Path) -> None:
         run_cli("report", "--db", tmp_path / "a.db", "--format", "html", "-o", output,
                 "--min-confidence", threshold)  # fmt: skip
         assert f">{sure}</button>" in output.read_text().split("above)")[1].split("</div>")[0]
-        assert f'"sureFrom":{1000 * int(threshold)}' in output.read_text()
+        assert f'"sure":"{"1" * sure}{"0" * (20 - sure)}"' in output.read_text()

@@ -123,8 +123,8 @@ const sort = (key) => {
 
 // Filtering: which rows of the order are shown.
 const statusTests = {
-  sure: (row) => data.confidence[row] >= data.sureFrom,
-  unsure: (row) => data.confidence[row] >= 0 && data.confidence[row] < data.sureFrom,
+  sure: (row) => data.sure[row] === "1",
+  unsure: (row) => data.genre[row] >= 0 && data.sure[row] === "0",
   disagrees: (row) => disagrees[row] === 1,
   copy: (row) => copiesOf.has(row),
   problem: (row) => data.status[row] >= NOT_HEARD,
@@ -189,7 +189,7 @@ const bar = (share) => {
 const cut = (text, whole = text) => element("td", {className: "cut", title: whole}, text);
 const drawRow = (row) => {
   const heard = data.genre[row] >= 0;
-  const sure = heard && data.confidence[row] >= data.sureFrom;
+  const sure = data.sure[row] === "1";
   const open = element("button", {type: "button", className: "track", "aria-expanded": "false"}, title(row));
   const line = element("tr", {},
     element("td", {}, open),
