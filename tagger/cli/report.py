@@ -64,16 +64,24 @@ def report(
             help="html, m3u8: what is heard less surely counts as not sure.",
         ),
     ] = MIN_CONFIDENCE,
+    duplicates: Annotated[
+        bool,
+        typer.Option("--duplicates", help="csv, json: only files with exactly the same audio."),
+    ] = False,
 ) -> None:
     """Write what was heard: as a table, a page, or playlists."""
     from tagger.library.store import Store
 
+    if duplicates and format_ not in (ReportFormat.CSV, ReportFormat.JSON):
+        raise OptionError("--duplicates goes with csv and json")
     if format_ is ReportFormat.HTML and by is ReportUnit.ALBUM:
         raise OptionError("--by album goes with csv, json and m3u8; the page shows albums anyway")
     if format_ is ReportFormat.M3U8 and output is None:
         raise OptionError("playlists are several files: name a folder for them with -o FOLDER")
     with Store(db or default_database(), must_exist=True) as store:
-        if format_ is ReportFormat.M3U8:
+        if duplicates:
+            _write_duplicates(store, output, format_)
+        elif format_ is ReportFormat.M3U8:
             assert output is not None
             _write_playlists(store, output, by, min_confidence)
         elif format_ is ReportFormat.HTML:
@@ -95,6 +103,14 @@ def _write_table(store: Store, output: Path | None, format_: ReportFormat, by: R
         else:
             write = {ReportFormat.CSV: table.write_csv, ReportFormat.JSON: table.write_json}
             write[format_](store.rows(), store.genres(), file)
+
+
+def _write_duplicates(store: Store, output: Path | None, format_: ReportFormat) -> None:
+    from tagger.report.duplicates import write_csv, write_json
+
+    with _opened(output) as file:
+        write = write_csv if format_ is ReportFormat.CSV else write_json
+        write(store.duplicates(), file)
 
 
 def _write_page(store: Store, output: Path | None, min_confidence: float) -> None:

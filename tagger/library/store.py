@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,13 +79,25 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _meaning(error: sqlite3.OperationalError) -> str:
+    """Return what an error of SQLite's means to a person."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_BUSY"):
+        return f"another program has been writing to it for {BUSY_TIMEOUT_SECONDS:g} s; try again"
+    if name.startswith("SQLITE_FULL"):
+        return "the disk is full; what was stored until now is kept"
+    if name.startswith("SQLITE_READONLY"):
+        return "it may not be written; choose another with --db"
+    return f"the database can't be used: {error}"
+
+
 @contextmanager
 def database_errors(path: Path) -> Iterator[None]:
     """Raise SQLite's errors as DatabaseError."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise DatabaseError(f"{path}: the database can't be used: {error}") from error
+        raise DatabaseError(f"{path}: {_meaning(error)}") from error
     except sqlite3.DatabaseError as error:
         raise DatabaseError(
             f"{path} is not a tagger database ({error}); choose another with --db"
@@ -172,10 +185,11 @@ class Store:
             self.connection.execute("begin immediate")
             try:
                 yield
+                self.connection.execute("commit")
             except BaseException:
-                self.connection.execute("rollback")
+                if self.connection.in_transaction:  # a full disk ends it by itself
+                    self.connection.execute("rollback")
                 raise
-            self.connection.execute("commit")
 
     def known(self, path: str) -> KnownFile | None:
         """Return what is stored of the file at ``path``, if anything is."""
@@ -284,6 +298,21 @@ class Store:
                 values = dict(row)
                 values["probabilities"] = json.loads(row["probabilities"] or "{}")
                 yield values
+
+    def duplicates(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield groups of files that hold exactly the same audio, in order of their first path.
+
+        Keys are those of the ``files`` table; files that are gone are left out.
+        """
+        cursor = self.connection.execute(
+            "select files.*, min(path) over (partition by identity) as first,"
+            " count(*) over (partition by identity) as copies from files"
+            " where identity is not null and status != 'missing' order by first, path"
+        )
+        with database_errors(self.path):
+            several = (dict(row) for row in cursor if row["copies"] > 1)
+            for _, group in groupby(several, key=lambda row: row["first"]):
+                yield list(group)
 
     def genres(self) -> list[str]:
         """Return every genre that a stored model knows, in the models' order."""

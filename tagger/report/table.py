@@ -106,7 +106,7 @@ def _write_csv(rows: Iterable[dict[str, Any]], columns: list[str], file: IO[str]
     writer = csv.DictWriter(file, columns, lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: _safe_cell(value) for key, value in row.items()})
+        writer.writerow({key: safe_cell(value) for key, value in row.items()})
 
 
 def _write_json(rows: Iterable[dict[str, Any]], file: IO[str]) -> None:
@@ -117,7 +117,8 @@ def _write_json(rows: Iterable[dict[str, Any]], file: IO[str]) -> None:
     file.write("\n]\n" if separator == "," else "[]\n")
 
 
-def _safe_cell(value: Any) -> Any:
+def safe_cell(value: Any) -> Any:
+    """Return a value that no spreadsheet takes for a formula."""
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return f"'{value}"
     return value

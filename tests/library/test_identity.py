@@ -101,6 +101,8 @@ def test_tags_around_bare_frames_do_not_change_it(tmp_path: Path, kind: str, sha
     }
     if kind in ("tta", "wv"):  # no decoder finds them behind that
         del variants["padded ID3v2"], variants["padding between"], variants["two ID3v2"]
+    if kind == "wv":
+        del variants["ID3v2"], variants["all"]
     expected = of_bytes(tmp_path, plain, f"a.{kind}")
     got = {name: of_bytes(tmp_path, data, f"a.{kind}") for name, data in variants.items()}
     assert got == dict.fromkeys(variants, expected)
