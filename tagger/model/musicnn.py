@@ -29,7 +29,7 @@ LOG_GAIN = 1e4  # MusiCNN's log10(1 + 10000 * power)
 BATCH_NORM_EPSILON = 1e-3
 FRONT_LAYERS = 5  # conv0 and conv1 timbral; conv2..conv4 temporal
 MID_LAYERS = 3  # conv5..conv7: 1-D over time, residual
-PRUNE_BELOW = 1e-3  # a channel with no weight above this gives a constant
+PRUNE_BELOW = 1e-2  # a channel with no weight above this gives next to a constant
 
 
 def build_musicnn(arrays: Arrays) -> Any:
