@@ -41,6 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # as markup, "[default: all]" in a help text would vanish
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Hear the genre of every track in a music collection, and write it into the files safely.",
 )

@@ -130,3 +130,7 @@ def test_an_ascii_pipe_gets_no_broken_bars(tmp_path: Path, music: Path) -> None:
     assert done.returncode == 1
     assert b"###" in done.stdout
     assert b"\\u" not in done.stdout
+
+
+def test_help_shows_what_stands_in_brackets() -> None:
+    assert "[default: the available cores]" in " ".join(run_cli("scan", "--help").stdout.split())
