@@ -24,6 +24,10 @@ from tagger.errors import EngineError
 
 IDLE_SECONDS = 60.0
 
+# Tasks go through the scheduler in batches that take a worker about so long: one by one they cost
+# the scheduler 2 ms each (benchmarks/cluster_overhead.py), so it could feed no more than 50 cores.
+BATCH_SECONDS = 0.5
+
 # A worker that can't work must not be the one that is free first, again and again.
 UNFIT_SECONDS = 1.0
 
@@ -89,19 +93,30 @@ def differences(expected: dict[str, str], found: dict[str, str]) -> str:
     )
 
 
-def perform(parcel: Parcel, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Run one task on this worker; returns its result, a ``Failure``, or ``Unfit``."""
+def perform(
+    parcel: Parcel, function: Callable[..., Any], batch: list[tuple[Any, ...]]
+) -> list[Any] | Unfit:
+    """Run the tasks of a batch in turn, for so long; return the results or failures until then.
+
+    There is at least one. What was not begun is for the others: this worker may be a slow one.
+    """
+    results: list[Any] = []
+    stop_at = time.monotonic() + BATCH_SECONDS
     try:
         with _lock:
             prepared = _prepared(parcel)
             process = prepared.take()
         try:
-            return process.ask(function, arguments, parcel.timeout_seconds)
+            for arguments in batch:
+                results.append(process.ask(function, arguments, parcel.timeout_seconds))
+                if time.monotonic() >= stop_at:
+                    break
         finally:
             prepared.give_back(process)
     except (EngineError, OSError) as error:
         time.sleep(UNFIT_SECONDS)
-        return Unfit(_address(), str(error))
+        return results or Unfit(_address(), str(error))
+    return results
 
 
 def dismiss(token: str) -> None:

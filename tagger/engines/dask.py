@@ -11,11 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import logging
 import queue
-import re
 import secrets
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -25,13 +22,15 @@ from tagger.engines import Preparation
 from tagger.engines.cluster_worker import Parcel, Unfit, perform, worker_facts
 from tagger.engines.link import Link, first_line
 from tagger.engines.processes import IDLE_SECONDS, TRIES, Failure
-from tagger.errors import MissingExtraError, OptionError
+from tagger.engines.schedulers import parse_scheduler, quiet, running
+from tagger.errors import MissingExtraError
 
 Work = TypeVar("Work", bound=tuple[Any, ...])
 Result = TypeVar("Result")
 
-# Each thread of a worker has a second task waiting, and a third on its way.
-TASKS_PER_THREAD = 3
+# Each thread of a worker has a second batch waiting, and a third on its way.
+BATCHES_PER_THREAD = 3
+MAX_BATCH = 64
 
 
 @dataclass(eq=False)
@@ -72,7 +71,7 @@ class DaskEngine:
             raise MissingExtraError(
                 "working on a cluster needs Dask: pip install 'tagger[cluster]'"
             ) from error
-        self.scheduler, self.local_workers = _parse(scheduler)
+        self.address, self.local_workers = parse_scheduler(scheduler)
         self.parcel = Parcel(
             secrets.token_hex(6),
             preparation.initializer,
@@ -91,57 +90,9 @@ class DaskEngine:
         on_idle: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Work, Result | Failure]]:
         """Yield (arguments, result or failure) of each task as it ends; see ``Engine``."""
-        with _quiet(), _cluster(self) as address:
+        with quiet(), running(self.address, self.local_workers) as address:
             link = Link(address, self.parcel, self.packages, self.on_note)
             yield from _Run(link, self.parcel.token, function, work).outcomes(on_idle)
-
-
-def _parse(scheduler: str) -> tuple[str, int]:
-    """Return (address, 0), or ("", number of workers) of ``local:N``."""
-    if found := re.fullmatch(r"local:(\d+)", scheduler):
-        if int(found[1]) > 0:
-            return "", int(found[1])
-    elif re.fullmatch(r"((tcp|tls|ws|wss|ucx)://)?[^/\s:]+:\d+|\w+://\[[^\]]+\]:\d+", scheduler):
-        return scheduler, 0
-    raise OptionError(
-        f"{scheduler!r} is no scheduler: give its address such as tcp://HOST:8786,"
-        " or local:N for N workers on this machine"
-    )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Dask's own reports of what we handle off the terminal."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _cluster(engine: DaskEngine) -> Iterator[str]:
-    """Yield a scheduler's address, starting one with workers for ``local:N``."""
-    if not engine.local_workers:
-        yield engine.scheduler
-        return
-    import distributed
-
-    with distributed.LocalCluster(
-        n_workers=engine.local_workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-        memory_limit=0,  # the processes that do the work have a limit of their own
-    ) as cluster:
-        yield cluster.scheduler_address
 
 
 class _Run:
@@ -153,7 +104,8 @@ class _Run:
         self._link, self._token, self._function = link, token, function
         self._waiting = (_Task(arguments) for arguments in work)
         self._again: deque[_Task] = deque()
-        self._flying: dict[Any, _Task] = {}  # by future
+        self._flying: dict[Any, list[_Task]] = {}  # batches by future
+        self._batch_size = 1
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()  # futures
         self._numbers = itertools.count()
 
@@ -180,34 +132,50 @@ class _Run:
 
     def _take_back(self) -> None:
         """Note that nothing of what is in flight will come back."""
-        self._again.extend(self._flying.values())
+        for batch in self._flying.values():
+            self._again.extend(batch)
         self._flying.clear()
         self._ended = queue.SimpleQueue()
 
-    def _next_task(self) -> _Task | None:
-        return self._again.popleft() if self._again else next(self._waiting, None)
+    def _next_batch(self) -> list[_Task]:
+        """Return what a worker is to do next; a task that may have killed workers goes alone."""
+        batch: list[_Task] = []
+        while len(batch) < self._batch_size:
+            if self._again and self._again[0].deaths:
+                return batch or [self._again.popleft()]
+            task = self._again.popleft() if self._again else next(self._waiting, None)
+            if task is None:
+                break
+            batch.append(task)
+        return batch
 
     def _hand_out(self) -> bool:
         """Give the cluster enough to do; false when all is done."""
         fit = self._link.fit_threads()
         threads = sum(fit.values()) or sum(self._link.threads.values())
-        # Without workers one task waits for them: so it is known that there is work left.
-        while len(self._flying) < max(1, TASKS_PER_THREAD * threads):
-            task = self._next_task()
-            if task is None:
+        # Without workers one batch waits for them: so it is known that there is work left.
+        while len(self._flying) < max(1, BATCHES_PER_THREAD * threads):
+            batch = self._next_batch()
+            if not batch:
                 break
-            future = self._submit(task, list(fit) if self._link.unfit else [])
-            self._flying[future] = task
+            future = self._submit(batch, list(fit) if self._link.unfit else [])
+            self._flying[future] = batch
             future.add_done_callback(self._ended.put)
         return bool(self._flying)
 
-    def _submit(self, task: _Task, preferred: list[str]) -> Any:
-        """Hand out a task; workers that are not preferred get it when no other is left."""
+    def _submit(self, batch: list[_Task], preferred: list[str]) -> Any:
+        """Hand out a batch; workers that are not preferred get it when no other is left."""
         where = {"workers": preferred, "allow_other_workers": True} if preferred else {}
         # A pair, so that Dask counts all these under one name: names are kept for ever.
         key = (f"tagger-{self._token}", next(self._numbers))
         return self._link.client.submit(
-            perform, self._link.sent, self._function, task.arguments, key=key, pure=False, **where
+            perform,
+            self._link.sent,
+            self._function,
+            [task.arguments for task in batch],
+            key=key,
+            pure=False,
+            **where,
         )
 
     def _next_ended(self) -> list[Any]:
@@ -232,29 +200,42 @@ class _Run:
         self._link.require()
         outcomes = []
         for future, value in zip(finished, values, strict=True):
-            task = self._flying.pop(future)
+            batch = self._flying.pop(future)
             if isinstance(value, Unfit):
-                self._again.append(task)
+                self._again.extend(batch)
                 self._link.note_unfit(value)
             else:
                 self._link.heard()
-                outcomes.append((task.arguments, value))
+                outcomes += [
+                    (task.arguments, result) for task, result in zip(batch, value, strict=False)
+                ]
+                self._after_batch(batch, len(value))
         for future in ended:
             if (unfinished := self._flying.pop(future, None)) is not None:
                 outcomes += self._after_error(unfinished, future)
         return outcomes
 
-    def _after_error(self, task: _Task, future: Any) -> list[tuple[Any, Any]]:
-        """Put back a task that Dask gave up, or give it up too; see ``_results``."""
+    def _after_batch(self, batch: list[_Task], done: int) -> None:
+        """Put back what the worker did not come to; make batches as large as they should be."""
+        self._again.extend(batch[done:])
+        if done < len(batch):
+            self._batch_size = done
+        elif done == self._batch_size:
+            self._batch_size = min(2 * done, MAX_BATCH)
+
+    def _after_error(self, batch: list[_Task], future: Any) -> list[tuple[Any, Any]]:
+        """Put back a batch that Dask gave up, or give its only task up too; see ``_results``."""
         from distributed import KilledWorker
 
         error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):
-            task.deaths += 1
-            if task.deaths >= TRIES:
+            for task in batch:
+                task.deaths += 1
+            [first, *others] = batch
+            if not others and first.deaths >= TRIES:
                 reason = "every Dask worker that had it was lost"
-                return [(task.arguments, Failure(reason, task.deaths))]
-        self._again.append(task)
+                return [(first.arguments, Failure(reason, first.deaths))]
+        self._again.extend(batch)
         if error is not None and not isinstance(error, KilledWorker):
             # The worker could not even begin.
             self._link.note_unfit(Unfit("a worker", f"can't begin: {first_line(error)}"))
