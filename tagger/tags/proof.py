@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 
 
+# No decoder, and as little probing for what only one could tell: both files are treated alike,
+# and FFmpeg opens them in half the time (a tenth for WavPack).
+LOOK_ONLY = {"codec_whitelist": "none", "probesize": "4096"}
+
+
 @dataclass(frozen=True)
 class Stream:
     """What identifies a file's audio without reading all of it.
@@ -52,7 +57,7 @@ def _opened(file: BinaryIO) -> Iterator[InputContainer]:
 
     file.seek(0)
     try:
-        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+        options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file", **LOOK_ONLY}
         with av.open(file, "r", metadata_errors="replace", container_options=options) as container:
             yield container
     except (av.error.FFmpegError, ValueError, IndexError) as error:
