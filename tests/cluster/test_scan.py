@@ -120,8 +120,13 @@ def classified(database: Path) -> int:
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_one_line(
-    music: Path, tmp_path: Path, options: list[str], message: str
+    music: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
 ) -> None:
+    monkeypatch.setattr("tagger.engines.link.CONNECT_SECONDS", 1.0)
     result = run_cli("scan", music, "--db", tmp_path / "a.db", *options)
     assert (result.exit_code, result.stderr) == (2, message)
 
