@@ -169,7 +169,7 @@ def _scanning(db: Database) -> None:
     files, scans = db.table("files"), db.table("scans")
     files.add_column("device", int)  # the file system that its folder lay on
     files.add_column("worker_deaths", int, not_null_default=0)  # in its last try
-    files.create_index(["mtime_ns", "size"])  # to guess which file was moved
+    files.create_index(["size"])  # to guess which file was moved
     scans.add_column("not_audio", int)  # files met that don't look like audio
     scans.add_column("missing", int)  # files marked as gone
 

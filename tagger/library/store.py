@@ -91,6 +91,11 @@ def _meaning(error: sqlite3.OperationalError) -> str:
     return f"the database can't be used: {error}"
 
 
+def _compact(value: Any) -> str:
+    """Return JSON without spaces: it is stored once for every track."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 @contextmanager
 def database_errors(path: Path) -> Iterator[None]:
     """Raise SQLite's errors as DatabaseError."""
@@ -144,6 +149,7 @@ class Store:
         self.connection.execute("pragma synchronous = full")  # so that a power cut loses no more
         self.connection.execute("pragma foreign_keys = on")
         if migrations.pending(self.database):
+            self.connection.execute("pragma page_size = 8192")  # for a new one: less is left unused
             self._switch_to_wal()
             # Alone, or two scans that start together would both create the tables.
             self.connection.execute("begin exclusive")
@@ -275,8 +281,8 @@ class Store:
             "insert or replace into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 file_id, model_id, genre, confidence, second_genre, second_confidence,
-                json.dumps({name: round(value, 6) for name, value in ranked}),
-                json.dumps([round(seconds, 2) for seconds in result.slice_seconds]),
+                _compact({name: round(value, 4) for name, value in ranked}),
+                _compact([round(seconds, 1) for seconds in result.slice_seconds]),
                 result.slice_probabilities, result.embedding,
             ),
         )  # fmt: skip

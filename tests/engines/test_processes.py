@@ -111,7 +111,7 @@ def test_an_idle_worker_may_be_killed() -> None:
 
     for _, outcome in engine.run(tasks.answer, work()):
         outcomes.append(outcome)
-    assert outcomes[-1][0] == 3
+    assert 3 in {outcome[0] for outcome in outcomes if not isinstance(outcome, Failure)}
     assert not any(isinstance(outcome, Failure) for outcome in outcomes)
 
 
