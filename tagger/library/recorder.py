@@ -14,6 +14,9 @@ from tagger.library.worklist import Catalogue
 # At most so much work is lost when the machine loses power.
 COMMIT_SECONDS = 1.0
 
+# More than this is stored at once, so that memory stays flat however fast results come.
+MOST_PENDING = 1_000
+
 
 class Recorder:
     """Collects what is to be stored for one scan, and counts each file once it is stored."""
@@ -35,8 +38,9 @@ class Recorder:
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        """Store what waits, if it has waited long enough."""
-        if self._pending and time.monotonic() - self._stored_at >= COMMIT_SECONDS:
+        """Store what waits, if it has waited long enough or is much."""
+        waited = time.monotonic() - self._stored_at >= COMMIT_SECONDS
+        if (self._pending and waited) or len(self._pending) >= MOST_PENDING:
             self.flush()
 
     def flush(self) -> None:

@@ -58,17 +58,21 @@ def test_a_path_that_is_not_there(tmp_path: Path, name: str) -> None:
 
 
 def test_folders_nested_deeper_than_pythons_stack(tmp_path: Path) -> None:
-    here = Path.cwd()
+    depth, here = 1_200, Path.cwd()
     try:
         os.chdir(tmp_path)
-        for _ in range(1_200):
+        for _ in range(depth):
             os.mkdir("d")  # noqa: PTH102
             os.chdir("d")
         Path("a.mp3").touch()
-    finally:
+        found = walk(tmp_path)
+    finally:  # pytest can't remove them
+        Path("a.mp3").unlink(missing_ok=True)
+        while Path("..").stat().st_ino != tmp_path.stat().st_ino:
+            os.chdir("..")
+            os.rmdir("d")  # noqa: PTH106
         os.chdir(here)
-    found = walk(tmp_path)
-    assert list(found.values()) in ([None], ["folder can't be read: File name too long"])
+    assert list(found.values()) == [None]
 
 
 IGNORE = "excluded by .taggerignore"
