@@ -303,6 +303,22 @@ def test_a_harmful_edit_never_reaches_the_file(
         assert reason.startswith(HARMS[harm])
 
 
+def test_what_mutagen_raises_stays_with_its_file(
+    song: Path, library: Library, sounds: Maker, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(sounds("wv", music))
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("in the depths")
+
+    monkeypatch.setattr(VorbisTags, "save", fail)
+    assert [o.reason for o in library.write()] == [
+        None,
+        "its tag is damaged (ZeroDivisionError: in the depths)",
+    ]
+    assert len(list(music.iterdir())) == 2
+
+
 def test_a_change_at_the_last_moment(
     song: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
