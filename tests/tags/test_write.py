@@ -303,8 +303,9 @@ def test_a_harmful_edit_never_reaches_the_file(
         assert reason.startswith(HARMS[harm])
 
 
+@pytest.mark.usefixtures("song")
 def test_what_mutagen_raises_stays_with_its_file(
-    song: Path, library: Library, sounds: Maker, music: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library, sounds: Maker, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add(sounds("wv", music))
 
