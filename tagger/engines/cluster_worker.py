@@ -24,9 +24,9 @@ from tagger.errors import EngineError
 
 IDLE_SECONDS = 60.0
 
-# Tasks go through the scheduler in batches that take a worker about so long: one by one they cost
-# the scheduler 2 ms each (benchmarks/cluster_overhead.py), so it could feed no more than 50 cores.
-BATCH_SECONDS = 0.5
+# Tasks go through the scheduler in batches that take a worker about so long. A batch costs the
+# scheduler 2.2 ms (benchmarks/cluster_overhead.py): it can feed 450 threads.
+BATCH_SECONDS = 1.0
 
 # A worker that can't work must not be the one that is free first, again and again.
 UNFIT_SECONDS = 1.0

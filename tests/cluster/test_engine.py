@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tagger.engines import Preparation, cluster_engine
+from tagger.engines.dask import BATCHES_PER_THREAD, MAX_BATCH
 from tagger.engines.processes import Failure, ProcessEngine
 from tagger.errors import EngineError, OptionError
 from tests.cluster import machines as tasks
@@ -44,18 +45,16 @@ def test_everything_comes_back_once(cluster: Machines) -> None:
 def test_no_more_is_taken_than_workers_can_soon_begin(cluster: Machines) -> None:
     taken = 0
 
-    def work() -> Iterator[tuple[int, float]]:
+    def work() -> Iterator[tuple[int]]:
         nonlocal taken
-        for number in range(60):
+        for number in range(6_000):
             taken += 1
-            yield number, 0.1
+            yield (number,)
 
-    ahead = []
-    for ended, _ in enumerate(engine(cluster).run(tasks.slow_square, work())):
-        ahead.append(taken - ended)
-    # Batches of up to 8 that take half a second, three for each of three threads.
-    assert max(ahead) <= 8 * 3 * 3
-    assert ahead[0] < 20
+    ahead = [taken - ended for ended, _ in enumerate(engine(cluster).run(tasks.square, work()))]
+    assert len(ahead) == 6_000
+    assert ahead[0] <= 3 * BATCHES_PER_THREAD  # of one task, for each of three threads
+    assert max(ahead) <= MAX_BATCH * 3 * (BATCHES_PER_THREAD + 1)  # and those that just ended
 
 
 def test_what_is_sent_arrives_on_every_worker(cluster: Machines) -> None:
