@@ -28,6 +28,7 @@ CARD_FILE = "model.json"
 NETWORK_FILE = "network.tflite"
 KERAS_FILE = "network.keras"
 METRICS_FILE = "metrics.json"
+LICENCE_FILE = "LICENSE.md"  # of what a network was made from
 WEIGHTS_FILE = "weights.npz"  # of a start: a network to train from that knows no genres
 
 
@@ -185,9 +186,7 @@ def load_start(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
         return {name: file[name] for name in file.files}
 
 
-def write_start(
-    folder: Path, weights: dict[str, Any], about: dict[str, Any]
-) -> None:
+def write_start(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
     """Write a network to train from into ``folder``, with its description."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / WEIGHTS_FILE).open("wb") as file:

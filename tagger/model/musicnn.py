@@ -23,6 +23,7 @@ from tagger.sound.features import N_MELS, FeatureSettings
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
+SLICE_FRAMES = FeatureSettings().slice_frames  # 62
 N_BANDS = 96  # the bands MusiCNN was trained on: 0-8 kHz at 16 kHz
 POWER_RATIO = 11.6  # power of our 2048-point STFT over MusiCNN's 512-point STFT
 LOG_GAIN = 1e4  # MusiCNN's log10(1 + 10000 * power)
@@ -32,8 +33,11 @@ MID_LAYERS = 3  # conv5..conv7: 1-D over time, residual
 PRUNE_BELOW = 1e-2  # a channel with no weight above this gives next to a constant
 
 
-def build_musicnn(arrays: Arrays) -> Any:
+def build_musicnn(arrays: Arrays, n_frames: int = SLICE_FRAMES) -> Any:
     """Return the network with the sizes and weights of ``arrays``.
+
+    Without a ``bands.kernel`` among them it is a teacher for ``training/distil.py``, which hears
+    MusiCNN's own bands (n, n_frames, 96) instead of our log-mel.
 
     Parameters
     ----------
@@ -49,10 +53,10 @@ def build_musicnn(arrays: Arrays) -> Any:
     import keras
     from keras import layers, ops
 
-    frames = FeatureSettings().slice_frames
-    inputs = keras.Input((frames, N_MELS), name="slices")
-    bands = _bands(inputs)
-    image = _affine("bn0")(layers.Reshape((frames, N_BANDS, 1))(bands))
+    student = "bands.kernel" in arrays
+    inputs = keras.Input((n_frames, N_MELS if student else N_BANDS), name="slices")
+    bands = _bands(inputs) if student else inputs
+    image = _affine("bn0")(layers.Reshape((n_frames, N_BANDS, 1))(bands))
     front = layers.Concatenate()([_front(arrays, index, image) for index in range(FRONT_LAYERS)])
     stages = [front]
     hidden = None
@@ -142,9 +146,7 @@ def get_weights(model: Any) -> dict[str, npt.NDArray[np.float32]]:
     }
 
 
-def from_published(
-    arrays: Arrays, mel_to_bands: npt.NDArray[np.float32]
-) -> dict[str, npt.NDArray[np.float32]]:
+def from_published(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
     """Return weights in the published form (each batch norm with its four) in ours, none left out.
 
     A front-end bias becomes the shift of a ``gate``, whose scale is the batch norm's sign.
@@ -160,10 +162,10 @@ def from_published(
         ours[f"conv{index}.kernel"] = ours[f"conv{index}.kernel"] * sign
         ours[f"gate{index}.scale"] = sign
         ours[f"gate{index}.shift"] = ours.pop(f"conv{index}.bias")
-    return ours | {"bands.kernel": mel_to_bands}
+    return ours
 
 
-def prune(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
+def prune(arrays: Arrays, below: float = PRUNE_BELOW) -> dict[str, npt.NDArray[np.float32]]:
     """Return the weights without the front-end channels that are the same whatever the input.
 
     What those give goes into the biases of the layers that hear them; at the edges of a slice,
@@ -176,7 +178,7 @@ def prune(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
         loudest = np.maximum(arrays[f"gate{index}.shift"], 0.0)
         norm = f"bn{index + 1}"
         constants.append(loudest * arrays[f"{norm}.scale"] + arrays[f"{norm}.shift"])
-        kept = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0) > PRUNE_BELOW
+        kept = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0) > below
         alive.append(kept)
         pruned[f"conv{index}.kernel"] = kernel[..., kept]
         for name in (f"gate{index}.scale", f"gate{index}.shift", f"{norm}.scale", f"{norm}.shift"):

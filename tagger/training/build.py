@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from tagger.model.architectures import Architecture, find_architecture
 from tagger.model.bundle import (
     CARD_FILE,
     KERAS_FILE,
+    LICENCE_FILE,
     METRICS_FILE,
     NETWORK_FILE,
     Bundle,
+    find_bundle,
     write_card,
 )
 from tagger.model.classifier import calibrate
@@ -130,7 +133,9 @@ def train_bundle(
         learned_from = slices.present
     about = _about(plan, architecture, int(learned_from.sum()), fit, measured, data_name)
     temperature = fit_temperature(means, label)
-    return _write(output, plan, fit, genres, settings, temperature, about, measured), measured
+    return _write(
+        output, architecture, plan, fit, genres, settings, temperature, about, measured
+    ), measured
 
 
 def _learner(
@@ -240,6 +245,7 @@ def _about(
 
 def _write(
     output: Path,
+    architecture: Architecture,
     plan: Plan,
     fit: Fit,
     genres: tuple[str, ...],
@@ -262,6 +268,8 @@ def _write(
     title = f"{plan.architecture}, {measured['held_out']}"
     confusion = np.array(measured["confusion"])
     pictures.confusion_matrix(confusion, genres, output / "confusion.png", title)
+    if architecture.start:  # its licence goes with what is made from it
+        shutil.copyfile(find_bundle(architecture.start) / LICENCE_FILE, output / LICENCE_FILE)
     pictures.calibration(measured["calibration"], output / "calibration.png", title)
     return write_card(
         output,
