@@ -8,14 +8,19 @@ Alternates the two over all files, several rounds, in one process with one threa
 from __future__ import annotations
 
 import os
+import sys
 
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from tagger.engines.processes import WORKER_ENVIRONMENT
+
+if WORKER_ENVIRONMENT.items() - os.environ.items():  # read when a process starts
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, **WORKER_ENVIRONMENT})
 
 import resource
 import statistics
-import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 import av
 
@@ -52,49 +57,55 @@ def decode_only(path: str, windows: list[Window]) -> None:
                     break
 
 
+def stages_of(path: str, classifier: Classifier) -> dict[str, Callable[[], object]]:
+    """Return what is timed of one file, by name."""
+    decoded = hear(path, classifier.settings)
+    slices = log_mel_slices(decoded.waveforms, classifier.settings)
+    return {
+        "decode only": lambda: decode_only(path, decoded.windows),
+        "scan": lambda: classify_file(path, classifier),
+        "hear": lambda: hear(path, classifier.settings),
+        "features": lambda: log_mel_slices(decoded.waveforms, classifier.settings),
+        "network": lambda: classifier.predict(slices),
+    }
+
+
 def cpu_ms(work: Callable[[], object]) -> float:
+    """Return the CPU time of one call."""
     began = time.process_time()
     work()
     return 1e3 * (time.process_time() - began)
 
 
 def main(folders: list[str]) -> None:
+    """Measure every audio file below the folders and print a table."""
     files = sorted(
-        os.path.join(folder, name)
+        path
         for top in folders
-        for folder, _, names in os.walk(top)
-        for name in names
-        if os.path.splitext(name)[1] in AUDIO_SUFFIXES
+        for path in Path(top).rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
     )
     classifier = Classifier(load_bundle(find_bundle()))
-    heard = {path: hear(path, classifier.settings) for path in files}
-    slices = log_mel_slices(heard[files[0]].waveforms, classifier.settings)
-    times: dict[str, dict[str, list[float]]] = {path: {} for path in files}
+    stages = {path: stages_of(str(path), classifier) for path in files}
+    times: dict[Path, dict[str, list[float]]] = {path: defaultdict(list) for path in files}
     for _ in range(ROUNDS):
         for path in files:
-            decoded = heard[path]
-            stages = {
-                "decode only": lambda: decode_only(path, decoded.windows),
-                "scan": lambda: classify_file(path, classifier),
-                "hear": lambda: hear(path, classifier.settings),
-                "features": lambda: log_mel_slices(decoded.waveforms, classifier.settings),
-                "network": lambda: classifier.predict(slices),
-            }
-            for name, work in stages.items():
-                times[path].setdefault(name, []).append(cpu_ms(work))
-    print(f"{'CPU ms (median)':<34}" + "".join(f"{name:>13}" for name in stages) + "   ratio")
-    totals = dict.fromkeys(stages, 0.0)
+            for name, work in stages[path].items():
+                times[path][name].append(cpu_ms(work))
+    names = list(stages[files[0]])
+    medians = {path: [statistics.median(times[path][name]) for name in names] for path in files}
+    print(f"{'CPU ms (median)':<34}" + "".join(f"{name:>13}" for name in names) + "   ratio")
     for path in files:
-        medians = {name: statistics.median(values) for name, values in times[path].items()}
-        totals = {name: totals[name] + medians[name] for name in stages}
-        print_row(os.path.basename(path), medians)
-    print_row(f"mean of {len(files)}", {name: total / len(files) for name, total in totals.items()})
+        print_row(path.name, medians[path])
+    means = [statistics.mean(column) for column in zip(*medians.values(), strict=True)]
+    print_row(f"mean of {len(files)}", means)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-def print_row(name: str, values: dict[str, float]) -> None:
-    ratio = values["scan"] / values["decode only"]
-    print(f"{name:<34}" + "".join(f"{value:>13.1f}" for value in values.values()) + f"{ratio:>8.2f}")
+def print_row(name: str, values: list[float]) -> None:
+    """Print one line; the ratio is of the second column to the first."""
+    cells = "".join(f"{value:>13.1f}" for value in values)
+    print(f"{name:<34}{cells}{values[1] / values[0]:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def whole_waveform(path: Path) -> np.ndarray:
             array = frame.to_ndarray()
             if not frame.format.is_planar:
                 array = array.reshape(-1, frame.layout.nb_channels).T
-            scale = np.iinfo(array.dtype).max + 1.0 if array.dtype.kind == "i" else 1.0
+            scale = 2.0 ** (8 * array.itemsize - 1) if array.dtype.kind == "i" else 1.0
             parts.append((array / scale).mean(axis=0))
             rate_hz = frame.sample_rate
     return np.asarray(soxr.resample(np.concatenate(parts), rate_hz, 22_050))

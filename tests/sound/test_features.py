@@ -40,7 +40,8 @@ def test_log_mel_is_librosas(hop_length: int, seconds: float) -> None:
 
 
 def test_log_mel_of_quiet_and_silent_sound_is_librosas() -> None:
-    for waveform in (chord(3.0) * 1e-4, np.zeros(66_150, np.float32)):
+    for factor in (1e-4, 0.0):
+        waveform = (chord(3.0) * factor).astype(np.float32)
         golden = librosa_log_mel(waveform, 1024)
         np.testing.assert_allclose(log_mel(waveform), golden, atol=GOLDEN_DB)
 

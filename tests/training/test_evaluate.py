@@ -18,7 +18,8 @@ def test_metrics_by_hand() -> None:
     assert measured["slice_accuracy"] == 0.5  # 1 of 2, 1 of 2 (rolled onto jazz), 1 of 2
     assert measured["confusion"] == [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert measured["per_genre"]["blues"] == {
-        "tracks": 1, "precision": 0.5, "recall": 1.0, "recall_interval": [0.2065, 1.0], "f1": 0.6667,
+        "tracks": 1, "precision": 0.5, "recall": 1.0, "recall_interval": [0.2065, 1.0],
+        "f1": 0.6667,
     }  # fmt: skip
     assert measured["accuracy_interval"] == [0.2077, 0.9385]
     assert measured["thresholds"]["0.7"] == {
