@@ -40,6 +40,7 @@ def tracks(folder: str) -> None:
     paths = [found.path for found in Walk([folder]) if found.problem is None]
     work = [(paths[number % len(paths)], bundle.slice_count) for number in range(TRACKS)]
     rates: dict[str, list[float]] = {"local pool": [], "cluster": []}
+    own_ms: dict[str, float] = dict.fromkeys(rates, 0.0)
     with tempfile.TemporaryDirectory() as scratch, machines(Path(scratch), WORKERS) as cluster:
         engines: dict[str, Engine] = {
             "local pool": ProcessEngine(WORKERS, **engine_arguments(bundle)),
@@ -47,13 +48,25 @@ def tracks(folder: str) -> None:
         }
         for number in range(ROUNDS):
             for name, engine in engines.items():
+                began = time.process_time()
                 rates[name].append(_rate(engine.run(classify_task, work)))
+                own_ms[name] += 1000 * (time.process_time() - began) / (ROUNDS * TRACKS)
             local, dask = (values[-1] for values in rates.values())
             print(f"round {number + 1}: local pool {local:5.1f}, cluster {dask:5.1f} tracks/s,"
                   f" {dask / local:4.0%}")  # fmt: skip
+        assert cluster.scheduler is not None
+        scheduler_ms, workers_ms = (
+            1000 * sum(_cpu_seconds(process.pid) for process in processes) / (ROUNDS * TRACKS)
+            for processes in ([cluster.scheduler], cluster.workers)
+        )
     local, dask = (statistics.median(values) for values in rates.values())
     ratio = statistics.median(b / a for a, b in zip(*rates.values(), strict=True))
     print(f"median:  local pool {local:5.1f}, cluster {dask:5.1f} tracks/s, {ratio:4.0%}")
+    print(
+        f"CPU a track beside the hearing: local pool's parent {own_ms['local pool']:.1f} ms;"
+        f" cluster's parent {own_ms['cluster']:.1f} ms, scheduler {scheduler_ms:.1f} ms,"
+        f" Dask workers {workers_ms:.1f} ms (with their start)"
+    )
 
 
 def _rate(outcomes: Iterator[Any]) -> float:
@@ -69,7 +82,7 @@ def stub(number: int) -> TrackResult:
         f"/archive/{number % 1000:03}/{number:09}.flac", "classified", 30_000_000, number, None,
         f"{number:032x}", 240.0, "flac", "flac", 44_100, 2, f"Title {number}", "Artist", "Album",
         None, "2020", "Rock", dict.fromkeys(GENRES, 0.1), [24.0 * n for n in range(10)],
-        bytes(100), bytes(256),
+        bytes(100), bytes(400),
     )  # fmt: skip
 
 
