@@ -18,8 +18,8 @@ from tagger.engines.processes import (
     FAILED_STARTS,
     START_SECONDS,
     TASKS_PER_WORKER,
-    WORKER_ENVIRONMENT,
     TRIES,
+    WORKER_ENVIRONMENT,
     Failure,
     how_it_ended,
 )
