@@ -41,3 +41,9 @@ def refuse() -> None:
 
 def die() -> None:
     os._exit(9)
+
+
+def die_once(mark: str) -> None:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os._exit(9)

@@ -165,6 +165,11 @@ def test_workers_that_die_at_their_start_end_the_run() -> None:
     assert str(caught.value) == "workers die when they start (exit code 9)"
 
 
+def test_a_worker_that_dies_at_its_start_loses_no_task(tmp_path: Path) -> None:
+    engine = ProcessEngine(1, initializer=tasks.die_once, initargs=(str(tmp_path / "mark"),))
+    assert len(list(engine.run(tasks.answer, among("")))) == 12
+
+
 ORPHANS = """
 from tagger.engines.processes import ProcessEngine
 from tests.engines.tasks import answer

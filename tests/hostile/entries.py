@@ -27,6 +27,14 @@ def odd_names() -> list[Case]:
     return [Case(b"names/" + name, data, "classified") for name in names] + [
         Case(b"folder\n\x1b[1m/\xff/in it.wav", data, "classified"),
         Case(b"folder.mp3/in it.wav", data, "classified"),
+        *(
+            Case(b"names/" + name, b"no sound", "failed", contents.UNKNOWN)
+            for name in (
+                b"\x1b[2J\x1b]0;gone\x07.mp3",
+                b"\xc2\x9b31m.mp3",
+                "\u202e3pm.mp3".encode(),
+            )
+        ),
     ]
 
 
