@@ -80,13 +80,7 @@ def _hear_folder(bundle: Any, folder: Path, workers: int | None, split: str | No
         raise DatasetError("--split chooses among an archive's tracks; a folder has no splits")
     clips = list_clips(folder)
     with progress_bar(len(clips), "evaluate") as bar:
-
-        def advance(outcomes: Any) -> Any:
-            for outcome in outcomes:
-                bar.update()
-                yield outcome
-
-        heard, unreadable = hear_clips(bundle, clips, workers or available_cores(), advance)
+        heard, unreadable = hear_clips(bundle, clips, workers or available_cores(), bar.counting)
     for path, reason in unreadable.items():
         typer.echo(f"passed over {path}: {reason}", err=True)
     return heard

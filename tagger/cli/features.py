@@ -41,14 +41,8 @@ def hear_folder(folder: Path, hop: int, workers: int | None) -> Any:
 
     clips = list_clips(folder)
     with progress_bar(len(clips), "features") as bar:
-
-        def advance(outcomes: Any) -> Any:
-            for outcome in outcomes:
-                bar.update()
-                yield outcome
-
         archive, unreadable = extract(
-            clips, hop_length=hop, workers=workers or available_cores(), progress=advance
+            clips, hop_length=hop, workers=workers or available_cores(), progress=bar.counting
         )
     for path, reason in unreadable.items():
         typer.echo(f"passed over {path}: {reason}", err=True)

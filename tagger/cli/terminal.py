@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+Outcome = TypeVar("Outcome")
 
 # Where no bar can be drawn, such as in a log, a line is written this often.
 LINE_SECONDS = 30.0
@@ -82,6 +84,12 @@ class Progress:
             return
         self._bar.set_postfix_str(self._where(path), refresh=False)
         self._bar.update()
+
+    def counting(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """Pass outcomes on and count each."""
+        for outcome in outcomes:
+            self.update()
+            yield outcome
 
     def say(self, text: str) -> None:
         """Write a line that stays, above the bar."""
