@@ -17,6 +17,7 @@ import numpy as np
 
 from tagger.library.store import display_path
 from tagger.report.overview import agrees, find_copies
+from tagger.sound.remote import is_url
 
 Row = dict[str, Any]
 
@@ -116,6 +117,8 @@ def _paths(rows: list[Row], page_folder: bytes | None) -> dict[str, Any]:
 
 def folder_link(folder: bytes, page_folder: bytes | None) -> str:
     """Return the URL of a folder with a slash at its end, relative if it is below the page's."""
+    if is_url(os.fsdecode(folder)):
+        return f"{quote_from_bytes(folder, safe='/:')}/"
     if page_folder is not None and folder == page_folder:
         return "./"
     if page_folder is not None and folder.startswith(page_folder.rstrip(b"/") + b"/"):

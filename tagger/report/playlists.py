@@ -13,6 +13,7 @@ from urllib.parse import quote_from_bytes
 
 from tagger.genres import MIN_CONFIDENCE, tag_name
 from tagger.library.store import display_text
+from tagger.sound.remote import is_url
 
 Row = dict[str, Any]
 
@@ -66,6 +67,8 @@ def playlist_name(genre: str) -> str:
 
 def entry(path: bytes, base: bytes) -> str:
     """Return how a playlist in the folder ``base`` names a file."""
+    if is_url(os.fsdecode(path)):
+        return _one_line(os.fsdecode(path))
     try:
         name = os.path.relpath(path, base).decode("utf-8")
     except ValueError:  # not UTF-8; or, on Windows, on another drive

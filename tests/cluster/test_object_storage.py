@@ -139,6 +139,27 @@ def test_a_changed_object_is_heard_again(s3: Any, tmp_path: Path) -> None:
     assert scan("s3://music/changing", tmp_path / "a.db")["unchanged"] == 1
 
 
+def test_a_change_within_a_second_shows_in_the_time() -> None:
+    listed = [
+        remote._remote_file("s3://b/x", {"size": 1, "LastModified": "2026-01-02T03:04:05Z"} | tag)
+        for tag in ({"ETag": '"a"'}, {"ETag": '"b"'}, {"ETag": '"a"'}, {})
+    ]
+    assert [file.mtime_ns // 10**9 for file in listed] == [1767323045] * 4
+    assert len({file.mtime_ns for file in listed}) == 3
+    assert [file.version for file in listed] == ["a", "b", "a", None]
+
+
+def test_reports_name_objects_by_their_urls(bucket: tuple[str, Path], tmp_path: Path) -> None:
+    url, _ = bucket
+    scan(url, tmp_path / "a.db")
+    options = ("--db", tmp_path / "a.db", "--min-confidence", 0, "-o")
+    run_cli("report", "--format", "m3u8", *options, tmp_path / "lists")
+    lines = [line for path in (tmp_path / "lists").iterdir() for line in path.open()]
+    assert f"{url}/album/long.wav\n" in lines
+    run_cli("report", "--format", "html", *options, tmp_path / "page.html")
+    assert f'"{url}/album/"' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_a_scan_of_one_object_and_what_is_excluded(bucket: tuple[str, Path]) -> None:
     url, _ = bucket
     assert [found.path for found in Walk([f"{url}/notes.txt"])] == [f"{url}/notes.txt"]
