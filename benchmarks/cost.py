@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
-from tagger.engines.processes import WORKER_ENVIRONMENT
-
-if WORKER_ENVIRONMENT.items() - os.environ.items():  # read when a process starts
-    os.execve(sys.executable, sys.orig_argv, {**os.environ, **WORKER_ENVIRONMENT})
+# As in a worker: set before numpy is loaded.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import resource
 import statistics
@@ -24,6 +22,7 @@ from pathlib import Path
 
 import av
 
+from tagger.engines.serving import reuse_memory
 from tagger.library.classify import classify_file
 from tagger.library.discover import AUDIO_SUFFIXES
 from tagger.model.bundle import find_bundle, load_bundle
@@ -85,6 +84,7 @@ def main(folders: list[str]) -> None:
         for path in Path(top).rglob("*")
         if path.suffix.lower() in AUDIO_SUFFIXES
     )
+    reuse_memory()
     classifier = Classifier(load_bundle(find_bundle()))
     stages = {path: stages_of(str(path), classifier) for path in files}
     times: dict[Path, dict[str, list[float]]] = {path: defaultdict(list) for path in files}

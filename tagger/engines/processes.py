@@ -44,11 +44,8 @@ START_SECONDS = 60.0
 # How often a caller hears that nothing has ended yet.
 IDLE_SECONDS = 0.5
 
-# One thread per process: the workers use all cores, and idle BLAS threads spin. And glibc keeps
-# freed arrays instead of returning them: fetching 2 MB anew for each costs more than a resampling.
-WORKER_ENVIRONMENT = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-) | dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(64 * 1024**2))
+# One thread per process: the workers use all cores, and idle BLAS threads spin.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -134,8 +131,8 @@ class ProcessEngine:
         EngineError
             If workers can't be started.
         """
-        for variable, value in WORKER_ENVIRONMENT.items():
-            os.environ.setdefault(variable, value)
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, "1")
         yield from _Run(self, self._serve_arguments, function, work).outcomes(on_idle)
 
 

@@ -34,7 +34,7 @@ def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     _die_with_parent()
     _limit_memory(memory_bytes)
-    _reuse_memory()
+    reuse_memory()
     try:
         if initializer is not None:
             initializer(*initargs)
@@ -89,7 +89,7 @@ def _limit_memory(memory_bytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
-def _reuse_memory() -> None:
+def reuse_memory() -> None:
     """Let glibc keep what is freed: every track asks for the same again.
 
     By default it gives blocks of megabytes back to the system at once, and a quarter of the CPU

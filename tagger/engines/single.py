@@ -18,8 +18,8 @@ from tagger.engines.processes import (
     FAILED_STARTS,
     START_SECONDS,
     TASKS_PER_WORKER,
+    THREAD_VARIABLES,
     TRIES,
-    WORKER_ENVIRONMENT,
     Failure,
     how_it_ended,
 )
@@ -139,7 +139,7 @@ def _start_process(process: BaseProcess) -> None:
     Dask's nanny makes workers daemons, which may have no children, lest these outlive them; ours
     end with their parent (see ``serving``).
     """
-    for variable, value in WORKER_ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
+    for variable in THREAD_VARIABLES:
+        os.environ.setdefault(variable, "1")
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     process.start()
