@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ import pytest
 from tagger.engines import Preparation, cluster_engine
 from tagger.engines.dask import BATCHES_PER_THREAD, MAX_BATCH
 from tagger.engines.processes import Failure, ProcessEngine
-from tagger.errors import EngineError, OptionError
+from tagger.errors import EngineError, MissingExtraError, OptionError
 from tests.cluster import machines as tasks
 from tests.cluster.machines import Machines, machines
 
@@ -220,6 +221,13 @@ def test_workers_that_cannot_be_prepared_end_the_run(
 def test_a_cluster_of_our_own() -> None:
     own = cluster_engine("local:2", PREPARATION, timeout_seconds=9.0)
     assert dict(own.run(tasks.square, [(3,), (4,)])) == {(3,): 9, (4,): 16}
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError) as caught:
+        cluster_engine("local:2", PREPARATION, timeout_seconds=9.0)
+    assert str(caught.value) == "working on a cluster needs Dask: pip install 'tagger[cluster]'"
 
 
 @pytest.mark.parametrize("text", ["local:0", "local:x", "nonsense", "file:///x", ""])
