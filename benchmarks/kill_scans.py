@@ -148,10 +148,15 @@ def main() -> int:
             if kill is not None:
                 kills.append(kill)
                 print(f"{len(kills):>3}  {kill}")
-        scan_whole = [sys.executable, __file__, "--child", os.fspath(folder), os.fspath(database)]
-        subprocess.run(scan_whole, stdout=subprocess.DEVNULL, check=True)
+        scan_whole(folder, database)
         complete = len(stored(database)[1]) == arguments.files
     return summarise(kills, finished, complete)
+
+
+def scan_whole(folder: Path, database: Path) -> None:
+    """Scan to the end."""
+    command = [sys.executable, __file__, "--child", os.fspath(folder), os.fspath(database)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def summarise(kills: list[Kill], finished: int, complete: bool) -> int:
