@@ -129,7 +129,7 @@ def bytes_per_track(database: Path) -> float:
         "select count(*), sum(length(embedding)) from predictions"
     ).fetchone()
     connection.close()
-    return float(database.stat().st_size - embeddings) / tracks
+    return (database.stat().st_size - int(embeddings)) / int(tracks)
 
 
 def main() -> None:
