@@ -34,8 +34,8 @@ from tagger.sound.slices import Window, log_mel_slices
 ROUNDS = 3
 
 
-def decode_only(path: str, windows: list[Window]) -> None:
-    """Seek to each window and decode its frames: nothing else."""
+def decode_only(path: str, windows: list[Window], *, to_arrays: bool = False) -> None:
+    """Seek to each window and decode its frames; nothing else, or into arrays too."""
     with av.open(path, metadata_errors="replace") as container:
         stream = container.streams.audio[0]
         stream.codec_context.thread_count = 1
@@ -49,6 +49,8 @@ def decode_only(path: str, windows: list[Window]) -> None:
             if not 0 <= start - reached < 1.0:
                 container.seek(int(start / base) + origin, stream=stream)
             for frame in container.decode(stream):
+                if to_arrays:
+                    frame.to_ndarray()
                 if frame.pts is None:
                     continue
                 reached = (frame.pts - origin) * base + frame.samples / frame.sample_rate
@@ -62,6 +64,7 @@ def stages_of(path: str, classifier: Classifier) -> dict[str, Callable[[], objec
     slices = log_mel_slices(decoded.waveforms, classifier.settings)
     return {
         "decode only": lambda: decode_only(path, decoded.windows),
+        "to arrays": lambda: decode_only(path, decoded.windows, to_arrays=True),
         "scan": lambda: classify_file(path, classifier),
         "hear": lambda: hear(path, classifier.settings),
         "features": lambda: log_mel_slices(decoded.waveforms, classifier.settings),
@@ -94,7 +97,7 @@ def main(folders: list[str]) -> None:
                 times[path][name].append(cpu_ms(work))
     names = list(stages[files[0]])
     medians = {path: [statistics.median(times[path][name]) for name in names] for path in files}
-    print(f"{'CPU ms (median)':<34}" + "".join(f"{name:>13}" for name in names) + "   ratio")
+    print(f"{'CPU ms (median)':<34}" + "".join(f"{name:>13}" for name in names) + "  ratios")
     for path in files:
         print_row(path.name, medians[path])
     means = [statistics.mean(column) for column in zip(*medians.values(), strict=True)]
@@ -103,9 +106,9 @@ def main(folders: list[str]) -> None:
 
 
 def print_row(name: str, values: list[float]) -> None:
-    """Print one line; the ratio is of the second column to the first."""
+    """Print one line; the ratios are of the third column to the first and the second."""
     cells = "".join(f"{value:>13.1f}" for value in values)
-    print(f"{name:<34}{cells}{values[1] / values[0]:>8.2f}")
+    print(f"{name:<34}{cells}{values[2] / values[0]:>8.2f}{values[2] / values[1]:>8.2f}")
 
 
 if __name__ == "__main__":
