@@ -145,7 +145,8 @@ def _print_account(account: Account, sure: int) -> None:
     if account.missing:
         typer.echo(f"{account.missing:,} known files are gone; their results are kept")
     if account.not_audio:
-        typer.echo(f"{account.not_audio:,} other files are not named like audio")
+        are = "file is" if account.not_audio == 1 else "files are"
+        typer.echo(f"{account.not_audio:,} other {are} not named like audio")
     counts = account.counts()
     rest = " + ".join(f"{number:,} {name}" for name, number in counts.items() if name != "found")
     typer.echo(f"{account.found:,} found = {rest}, in {account.seconds:.1f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -120,7 +121,8 @@ def choose_genres(candidate: Candidate, policy: Policy) -> tuple[list[str], str 
     ranked = sorted(candidate.probabilities.items(), key=lambda item: -item[1])
     [(first, confidence), *further] = ranked
     if confidence < policy.min_confidence:
-        return [], f"not sure: {tag_name(first)} {confidence:.2f} < {policy.min_confidence:.2f}"
+        shown = math.floor(confidence * 100) / 100  # 0.497 must not be shown as 0.50 < 0.50
+        return [], f"not sure: {tag_name(first)} {shown:.2f} < {policy.min_confidence:.2f}"
     if not _is_wanted(first, policy):
         return [], f"not wanted: {tag_name(first)}"
     labels = [first] + [
