@@ -81,14 +81,6 @@ class Archive:
         n_slices = min(count, len(log_mel) // length)
         return log_mel[: n_slices * length].reshape(n_slices, length, N_MELS)
 
-    def overlapping_slices(self, index: int, count: int = SLICE_COUNT) -> FloatArray:
-        """Return a track's slices and, between each two, one that has half of both."""
-        whole = self.slices(index, count)
-        frames = whole.reshape(-1, N_MELS)
-        length = whole.shape[1]
-        starts = range(0, max(len(frames) - length + 1, 0), length // 2)
-        return np.stack([frames[start : start + length] for start in starts]) if starts else whole
-
 
 _ARRAYS = ("track", "genre", "split", "level", "n_frames", "db_max", "db_range")
 

@@ -122,7 +122,7 @@ def train_bundle(
         watch=plan.patience is not None,
     )
     slices = cut_slices(archive, genres, settings)
-    learner = _learner(architecture, archive, slices, genres, plan, on_epoch)
+    learner = _learner(architecture, slices, genres, plan, on_epoch)
     fit, outputs, held_out = _cross_fit(learner, slices, divisions)
     means, label = track_means(outputs, slices, held_out)
     measured = _judge(means, label, outputs, slices, held_out, genres)
@@ -140,7 +140,6 @@ def train_bundle(
 
 def _learner(
     architecture: Architecture,
-    archive: Archive,
     slices: Slices,
     genres: tuple[str, ...],
     plan: Plan,
@@ -153,7 +152,7 @@ def _learner(
                 f"{plan.architecture} is fitted in one step:"
                 " --epochs, --patience and --resume have no meaning for it"
             )
-        return TransferLearner(architecture.start, archive, genres)
+        return TransferLearner(architecture.start, slices, len(genres))
     return SliceLearner(
         architecture,
         slices,

@@ -17,16 +17,11 @@ import numpy.typing as npt
 from tagger.model.bundle import find_bundle, load_start
 from tagger.model.musicnn import build_musicnn
 from tagger.sound.features import FloatArray, dct_matrix
-from tagger.sound.slices import SLICE_COUNT
-from tagger.training.archive import Archive
-from tagger.training.evaluate import genre_labels
+from tagger.training.inputs import Slices
 from tagger.training.learner import Fit
 from tagger.training.splits import Division
 
 N_CEPSTRA = 24
-
-# Learned from: the slices of a scan and those halfway between them. Judged on: the former.
-LEARNING_SLICES = 2 * SLICE_COUNT - 1
 
 # A feature that varies less than this, over all slices, says nothing.
 LEAST_DEVIATION = 1e-2
@@ -79,28 +74,22 @@ class TransferLearner:
     ----------
     start : str
         The bundled network.
-    archive : Archive
-        The data set, at the hop that the network hears.
+    slices : Slices
+        The data set, as log-mel at the hop that the network hears.
     """
 
-    def __init__(self, start: str, archive: Archive, genres: tuple[str, ...]) -> None:
+    def __init__(self, start: str, slices: Slices, n_genres: int) -> None:
         self._ear = build_ear(load_start(find_bundle(start)))
-        self._label, self._n_genres = genre_labels(archive.genre, genres), len(genres)
-        heard = [self._hear(archive.overlapping_slices(index)) for index in range(len(archive))]
-        self._present = np.array([np.arange(LEARNING_SLICES) < len(each) for each in heard])
-        self._features = np.zeros((*self._present.shape, heard[0].shape[-1]), np.float32)
-        self._features[self._present] = np.concatenate(heard)
-
-    def _hear(self, slices: FloatArray) -> FloatArray:
-        return np.asarray(self._ear.predict_on_batch(slices))
+        self._slices, self._n_genres = slices, n_genres
+        self._features = slices.outputs(
+            lambda inputs: self._ear.predict(inputs, batch_size=256, verbose=0)
+        )
 
     def fit(self, division: Division) -> Fit:
         """Return the network that learned from ``division.train``."""
-        chosen = np.zeros_like(self._present)
-        chosen[:, ::2] = division.train
-        chosen[:, 1::2] = division.train[:, :-1] & division.train[:, 1:]
-        head = fit_head(self._features, chosen & self._present, self._label, self._n_genres)
-        return Fit(head.probabilities(self._features[:, ::2]), lambda: self._with_head(head))
+        chosen = division.train & self._slices.present
+        head = fit_head(self._features, chosen, self._slices.label, self._n_genres)
+        return Fit(head.probabilities(self._features), lambda: self._with_head(head))
 
     def _with_head(self, head: Head) -> Any:
         """Return the ear and the head as one Keras model."""
