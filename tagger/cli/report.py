@@ -61,7 +61,7 @@ def report(
             metavar="P",
             min=0.0,
             max=1.0,
-            help="html, m3u8: what is heard less surely counts as not sure.",
+            help="What is heard less surely counts as not sure.",
         ),
     ] = MIN_CONFIDENCE,
     duplicates: Annotated[
@@ -87,10 +87,16 @@ def report(
         elif format_ is ReportFormat.HTML:
             _write_page(store, output, min_confidence)
         else:
-            _write_table(store, output, format_, by)
+            _write_table(store, output, format_, by, min_confidence)
 
 
-def _write_table(store: Store, output: Path | None, format_: ReportFormat, by: ReportUnit) -> None:
+def _write_table(
+    store: Store,
+    output: Path | None,
+    format_: ReportFormat,
+    by: ReportUnit,
+    min_confidence: float,
+) -> None:
     from tagger.library.albums import find_albums
     from tagger.report import table
 
@@ -102,7 +108,7 @@ def _write_table(store: Store, output: Path | None, format_: ReportFormat, by: R
             write_albums(find_albums(store.rows()), store.genres(), file)
         else:
             write = {ReportFormat.CSV: table.write_csv, ReportFormat.JSON: table.write_json}
-            write[format_](store.rows(), store.genres(), file)
+            write[format_](store.rows(), store.genres(), file, min_confidence)
 
 
 def _write_duplicates(store: Store, output: Path | None, format_: ReportFormat) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
+from tagger.genres import MIN_CONFIDENCE
 from tagger.library.albums import Album
 
 # The columns before those of the genres' probabilities.
@@ -44,12 +45,22 @@ ALBUM_COLUMNS = (
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def table_rows(rows: Iterable[dict[str, Any]], genres: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield a dict per file: ``COLUMNS``, then one probability per genre (None if not heard)."""
+NOT_SURE = "not sure"
+
+
+def table_rows(
+    rows: Iterable[dict[str, Any]], genres: list[str], min_confidence: float = MIN_CONFIDENCE
+) -> Iterator[dict[str, Any]]:
+    """Yield a dict per file: ``COLUMNS``, then one probability per genre (None if not heard).
+
+    ``reason`` also says where a genre was heard with less than ``min_confidence``.
+    """
     for row in rows:
         values = {column: row.get(column) for column in COLUMNS}
         values["path"] = os.fsdecode(row["path"])
         values["model"] = row["model_id"]
+        if values["confidence"] is not None and values["confidence"] < min_confidence:
+            values["reason"] = "; ".join(filter(None, (NOT_SURE, values["reason"])))
         for name in ("confidence", "second_confidence"):
             values[name] = _rounded(values[name])
         yield values | {genre: _rounded(row["probabilities"].get(genre)) for genre in genres}
@@ -59,21 +70,31 @@ def _rounded(probability: Any) -> float | None:
     return None if probability is None else round(probability, 4)
 
 
-def write_csv(rows: Iterable[dict[str, Any]], genres: list[str], file: IO[str]) -> None:
+def write_csv(
+    rows: Iterable[dict[str, Any]],
+    genres: list[str],
+    file: IO[str],
+    min_confidence: float = MIN_CONFIDENCE,
+) -> None:
     """Write the table as CSV (RFC 4180) that no spreadsheet takes for formulas.
 
     Names are written as the file system has them; ``file`` should be UTF-8 with the error
     handler ``surrogateescape``, so that undecodable bytes come out as they went in.
     """
-    _write_csv(table_rows(rows, genres), [*COLUMNS, *genres], file)
+    _write_csv(table_rows(rows, genres, min_confidence), [*COLUMNS, *genres], file)
 
 
-def write_json(rows: Iterable[dict[str, Any]], genres: list[str], file: IO[str]) -> None:
+def write_json(
+    rows: Iterable[dict[str, Any]],
+    genres: list[str],
+    file: IO[str],
+    min_confidence: float = MIN_CONFIDENCE,
+) -> None:
     """Write the table as a JSON list with one object a line.
 
     Undecodable bytes of names stand as escaped surrogates (``os.fsencode`` takes them back).
     """
-    _write_json(table_rows(rows, genres), file)
+    _write_json(table_rows(rows, genres, min_confidence), file)
 
 
 def album_rows(albums: Iterable[Album], genres: list[str]) -> Iterator[dict[str, Any]]:

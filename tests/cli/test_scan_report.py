@@ -69,7 +69,7 @@ def test_the_csv_has_a_row_per_file(scanned: tuple[Path, Path, dict[str, object]
     assert (table["silent.wav"]["status"], table["silent.wav"]["reason"]) == ("skipped", "silence")
     assert table["silent.wav"]["genre"] == ""
     assert table["bad.mp3"]["reason"] == "not in a format that can be decoded"
-    assert table["short.wav"]["reason"].startswith("only 1.0 s long: less than one slice")
+    assert "only 1.0 s long: less than one slice" in table["short.wav"]["reason"]
     assert "caf\udce9.wav" in table  # its bytes, as the file system has them
 
 
@@ -84,6 +84,20 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
     assert [cells[name] for name in ("path", "title", "artist", "album", "existing_genre")] == [
         "'=cmd.wav", "'=HYPERLINK()", "'+1", "'@SUM", "'-2",
     ]  # fmt: skip
+
+
+def test_the_report_says_where_it_is_not_sure(
+    scanned: tuple[Path, Path, dict[str, object]],
+) -> None:
+    def reasons(least: float) -> dict[str, str | None]:
+        arguments = ("--format", "json", "--min-confidence", least)
+        table = json.loads(run_cli("report", "--db", scanned[1], *arguments).stdout)
+        return {os.path.basename(row["path"]): row["reason"] for row in table}  # noqa: PTH119
+
+    assert reasons(0.0)["good.wav"] is None
+    assert reasons(1.0)["good.wav"] == "not sure"
+    assert reasons(1.0)["short.wav"] == f"not sure; {reasons(0.0)['short.wav']}"
+    assert reasons(1.0)["silent.wav"] == "silence"
 
 
 def test_json_has_the_same_rows(scanned: tuple[Path, Path, dict[str, object]]) -> None:
