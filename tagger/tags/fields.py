@@ -71,3 +71,12 @@ def mutagen_open(file: BinaryIO, kind: str, class_name: str) -> Any:
 
     file.seek(0)
     return getattr(import_module(kind), class_name)(file)
+
+
+def open_with_tag(file: BinaryIO, kind: str, class_name: str) -> tuple[Any, bool]:
+    """Open a file, with an empty tag where it has none; tell also whether it had one."""
+    audio = mutagen_open(file, kind, class_name)
+    had_tag = audio.tags is not None
+    if not had_tag:
+        audio.add_tags()
+    return audio, had_tag

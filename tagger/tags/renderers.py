@@ -6,7 +6,15 @@ import os
 from typing import BinaryIO
 
 from tagger.errors import TagError
-from tagger.tags.fields import NO_TAIL, PROVENANCE, Raw, keep_padding, mutagen_open, read_genre
+from tagger.tags.fields import (
+    NO_TAIL,
+    PROVENANCE,
+    Raw,
+    keep_padding,
+    mutagen_open,
+    open_with_tag,
+    read_genre,
+)
 
 # What mutagen puts where bytes are no UTF-8.
 REPLACEMENT = "\ufffd"
@@ -20,10 +28,7 @@ class VorbisTags:
 
     def __init__(self, file: BinaryIO, kind: str, class_name: str) -> None:
         self._file = file
-        self._audio = mutagen_open(file, kind, class_name)
-        self._had_tag = self._audio.tags is not None
-        if not self._had_tag:
-            self._audio.add_tags()
+        self._audio, self._had_tag = open_with_tag(file, kind, class_name)
         self._comments: list[tuple[str, str]] = self._audio.tags
         if any(REPLACEMENT in value for _, value in self._comments):
             raise TagError("its comments hold text that is not UTF-8, which would be lost")
@@ -88,10 +93,7 @@ class Mp4Tags:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._audio = mutagen_open(file, "mutagen.mp4", "MP4")
-        self._had_tag = self._audio.tags is not None
-        if not self._had_tag:
-            self._audio.add_tags()
+        self._audio, self._had_tag = open_with_tag(file, "mutagen.mp4", "MP4")
 
     def genres(self) -> list[str]:
         """See ``TagFile``. Mutagen reads the numeric ``gnre`` as the text it stands for."""
@@ -139,10 +141,7 @@ class ApeTags:
         from tagger.tags.id3file import read_id3v1
 
         self._file = file
-        self._audio = mutagen_open(file, kind, class_name)
-        self._had_tag = self._audio.tags is not None
-        if not self._had_tag:
-            self._audio.add_tags()
+        self._audio, self._had_tag = open_with_tag(file, kind, class_name)
         self._id3v1 = read_id3v1(file)
         self.tail = self._tail()
 
