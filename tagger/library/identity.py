@@ -3,7 +3,8 @@
 It is a hash of the bytes that carry the sound, exactly as they lie in the file, with what the
 decoder says of them (codec, rate, channels). What is no sound is left out, container by
 container: tags before and after bare frames, the other chunks of WAV and AIFF, everything but
-`
+``mdat`` in MP4, and so on (``sound/regions.py``; docs/scanning.md has the list).
+
 Nothing is decoded for it, and reading a file from start to end is what disks and network shares
 do best; afterwards the windows come from the system's cache. Of sound that takes more than 64 MiB
 only 64 blocks spread over it are read.

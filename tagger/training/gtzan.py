@@ -61,28 +61,18 @@ def list_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-def clip_log_mel(path: str, hop_length: int) -> FloatArray:
-    """Return the log-mel of what scanning hears of a file, float32 (n_frames, 128).
+def _clip_features(clip: Clip, hop_length: int) -> FloatArray | str:
+    """Return the log-mel (n_frames, 128) of what a scan hears of a clip, or why it has none.
 
     Slices that follow one another are one stretch; those spread over a long track are joined.
-
-    Raises
-    ------
-    AudioError
-        If nothing can be heard.
     """
     settings = FeatureSettings(hop_length=hop_length)
-    decoded = hear(path, settings)
-    slices = log_mel_slices(decoded.waveforms, settings)
-    return slices.reshape(-1, slices.shape[-1])
-
-
-def _clip_features(clip: Clip, hop_length: int) -> FloatArray | str:
-    """Return a clip's log-mel, or why it has none: what a worker does."""
     try:
-        return clip_log_mel(os.fspath(clip.path), hop_length)
+        decoded = hear(os.fspath(clip.path), settings)
     except AudioError as error:
         return str(error)
+    slices = log_mel_slices(decoded.waveforms, settings)
+    return slices.reshape(-1, slices.shape[-1])
 
 
 def extract(
