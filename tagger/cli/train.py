@@ -95,16 +95,17 @@ def train(
 @contextmanager
 def _native_logs_off() -> Iterator[None]:
     """Keep what TensorFlow's C++ code logs off the terminal; Python's stderr stays."""
+    from tagger.model.native import native_stderr_off
+
     python_stderr = sys.stderr
-    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as null:  # noqa: PTH123
+    with os.fdopen(os.dup(2), "w") as kept:
+        if sys.stderr is sys.__stderr__:
+            sys.stderr = kept
         try:
-            os.dup2(null.fileno(), 2)
-            if sys.stderr is sys.__stderr__:
-                sys.stderr = kept
-            yield
+            with native_stderr_off():
+                yield
         finally:
             sys.stderr = python_stderr
-            os.dup2(kept.fileno(), 2)
 
 
 def _with_lists(archive: Any, *lists: Path | None) -> Any:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +9,7 @@ import numpy as np
 
 from tagger.errors import BundleError, MissingExtraError
 from tagger.model.bundle import Bundle
+from tagger.model.native import native_stderr_off
 from tagger.sound.features import FeatureSettings, FloatArray
 
 
@@ -62,7 +59,7 @@ class Classifier:
             "embedding",
         }:
             raise BundleError(f"model {bundle.folder}: the network is not of the shape described")
-        with _quiet():
+        with native_stderr_off():  # the runtime greets ("Created … delegate")
             self._run(**{self._input: np.zeros((bundle.slice_count, *expected), np.float32)})
 
     @property
@@ -107,21 +104,6 @@ def calibrate(probabilities: FloatArray, temperature: float) -> FloatArray:
     scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     calibrated: FloatArray = (scaled / scaled.sum(axis=-1, keepdims=True)).astype(np.float32)
     return calibrated
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the runtime's C++ greeting ("Created … delegate") off the terminal."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
 
 
 def _interpreter_class() -> Any:
