@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -48,6 +50,19 @@ def run_cli(*arguments: object) -> Result:
     from tagger.cli import app
 
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def run_without(modules: tuple[str, ...], *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, where some modules are not installed."""
+    program = (
+        "import sys\n"
+        f"for name in {modules!r}: sys.modules[name] = None\n"
+        "from tagger.cli import app\n"
+        f"app({[str(argument) for argument in arguments]!r})\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import importlib
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from tagger.errors import AudioError
 from tagger.sound.decode import hear
 from tagger.sound.features import N_FFT, SAMPLE_RATE_HZ, FeatureSettings, power_spectrum
 from tagger.sound.whole import view_track
-from tests.conftest import chord, run_cli, write_wav
+from tests.conftest import chord, run_cli, run_without, write_wav
 
 UNITS = (
     "time (s)",
@@ -67,15 +66,8 @@ def test_the_picture_lies_in_this_folder_unless_told(
 
 
 def test_the_text_has_a_bar_per_genre_and_needs_no_extra(song: Path) -> None:
-    program = (
-        "import sys\n"
-        "for name in ('matplotlib', 'librosa'): sys.modules[name] = None\n"
-        "from tagger.cli import app\n"
-        f"app(['inspect', {str(song)!r}, '--text'])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = run_without(("matplotlib", "librosa"), "inspect", song, "--text")
+    assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0] == str(song)
     assert lines[1] == "0:08; pcm_s16le, 22,050 Hz, mono"
@@ -85,15 +77,7 @@ def test_the_text_has_a_bar_per_genre_and_needs_no_extra(song: Path) -> None:
 
 
 def test_without_the_extra_one_line_says_what_to_install(song: Path) -> None:
-    program = (
-        "import sys\n"
-        "for name in ('matplotlib', 'librosa'): sys.modules[name] = None\n"
-        "from tagger.cli import app\n"
-        f"app(['inspect', {str(song)!r}])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = run_without(("matplotlib", "librosa"), "inspect", song)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "tagger: pictures need librosa and matplotlib: install them with"

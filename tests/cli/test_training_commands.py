@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import run_cli, shared
+from tests.conftest import run_cli, run_without, shared
 from tests.data import write_genre_folders, write_small_archive
 
 
@@ -92,15 +90,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 
 def test_training_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
-    program = (
-        "import sys\n"
-        "sys.modules['tensorflow'] = None\n"
-        "from tagger.cli import app\n"
-        f"app(['train', {str(tmp_path)!r}, '-o', 'x'])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = run_without(("tensorflow",), "train", tmp_path, "-o", "x")
     assert done.returncode == 2
     assert done.stderr == (
         "tagger: training needs TensorFlow: install it with `pip install 'tagger[train]'`\n"
